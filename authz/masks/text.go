@@ -1,0 +1,163 @@
+package masks
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+)
+
+const (
+	// hidden stands for what is left out of a text, whatever its length.
+	hidden = "****"
+	// longestGrapheme bounds what a kept character may carry: combining marks
+	// stack without end, and a stack is data.
+	longestGrapheme = 16
+)
+
+// keep keeps first and last graphemes. Values of which fewer than two
+// graphemes would stay hidden are masked wholly, with the same length.
+func keep(first, last int) Func {
+	whole := bytes.Repeat([]byte("*"), first+len(hidden)+last)
+	return func(dst, src []byte) ([]byte, bool) {
+		mark := len(dst)
+		if !utf8.Valid(src) {
+			return append(dst, whole...), true
+		}
+		var tail [17]int // the starts of the latest graphemes, in turn
+		n, start, state := 0, 0, -1
+		for rest := src; len(rest) > 0; n++ {
+			var g []byte
+			g, rest, _, state = uniseg.FirstGraphemeCluster(rest, state)
+			tail[n%len(tail)] = start
+			start += len(g)
+			if n < first {
+				if !presentable(g) {
+					return append(dst[:mark], whole...), true
+				}
+				dst = append(dst, g...)
+			}
+		}
+		if n < first+last+2 {
+			return append(dst[:mark], whole...), true
+		}
+		dst = append(dst, hidden...)
+		for i := n - last; i < n; i++ {
+			end := len(src)
+			if i+1 < n {
+				end = tail[(i+1)%len(tail)]
+			}
+			g := src[tail[i%len(tail)]:end]
+			if !presentable(g) {
+				return append(dst[:mark], whole...), true
+			}
+			dst = append(dst, g...)
+		}
+		return dst, true
+	}
+}
+
+// presentable reports whether a grapheme is one character for a reader too, and
+// not a carrier of something else.
+func presentable(g []byte) bool {
+	if len(g) > longestGrapheme {
+		return false
+	}
+	r, _ := utf8.DecodeRune(g)
+	return unicode.IsPrint(r)
+}
+
+// maskName keeps the surname: one character, or two where they are a compound
+// surname and a given name follows.
+func maskName(dst, src []byte) ([]byte, bool) {
+	const whole = "***"
+	if !utf8.Valid(src) {
+		return append(dst, whole...), true
+	}
+	first, rest, _, state := uniseg.FirstGraphemeCluster(src, -1)
+	r, _ := utf8.DecodeRune(first)
+	if len(rest) == 0 || len(first) > longestGrapheme || !unicode.IsLetter(r) {
+		// One character would be the whole name.
+		return append(dst, whole...), true
+	}
+	dst = append(dst, first...)
+	second, rest, _, _ := uniseg.FirstGraphemeCluster(rest, state)
+	if len(rest) > 0 && compoundSurname(first, second) {
+		dst = append(dst, second...)
+	}
+	return append(dst, "**"...), true
+}
+
+func compoundSurname(first, second []byte) bool {
+	a, n := utf8.DecodeRune(first)
+	b, m := utf8.DecodeRune(second)
+	if n != len(first) || m != len(second) {
+		return false
+	}
+	for i := range compoundSurnames {
+		if compoundSurnames[i] == [2]rune{a, b} {
+			return true
+		}
+	}
+	return false
+}
+
+// maskAddress keeps what it finds in the table of regions and nothing else, so
+// that no word of an address can pass for a region.
+func maskAddress(dst, src []byte) ([]byte, bool) {
+	rest := src
+	for i := range provinces {
+		if after, ok := bytes.CutPrefix(rest, []byte(provinces[i])); ok {
+			dst, rest = append(dst, provinces[i]...), after
+			break
+		}
+	}
+	for i := range cities {
+		if bytes.HasPrefix(rest, []byte(cities[i])) {
+			dst = append(dst, cities[i]...)
+			break
+		}
+	}
+	return append(dst, "******"...), true
+}
+
+// maskEmail keeps the first character of the local part, and a public
+// provider's domain: any other domain can be a person's or a small office's own.
+func maskEmail(dst, src []byte) ([]byte, bool) {
+	local, domain, ok := bytes.Cut(src, []byte("@"))
+	if !ok || len(local) < 2 || len(local) > 64 || bytes.IndexByte(domain, '@') >= 0 || !alphanumeric(local[0]) {
+		return append(dst, "****@***"...), true
+	}
+	dst = append(dst, local[0])
+	dst = append(dst, "***@"...)
+	for i := range mailProviders {
+		if equalFoldASCII(domain, mailProviders[i]) {
+			return append(dst, mailProviders[i]...), true
+		}
+	}
+	return append(dst, "***"...), true
+}
+
+func alphanumeric(b byte) bool {
+	return digit(b) || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+}
+
+func digit(b byte) bool { return b >= '0' && b <= '9' }
+
+// equalFoldASCII compares with a lower-case word. strings.EqualFold would let
+// the Kelvin sign pass for a k.
+func equalFoldASCII(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
