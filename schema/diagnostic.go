@@ -33,7 +33,7 @@ func (d Diagnostic) String() string {
 }
 
 // Diagnostics are findings, sorted by [Diagnostics.Sort].
-type Diagnostics []Diagnostic
+type Diagnostics []Diagnostic //nolint:errname // a lint's findings are an error only when one of them is
 
 // Sort orders by file, line, column, code and message.
 func (ds Diagnostics) Sort() {

@@ -78,7 +78,7 @@ func (g *generator) print() string {
 
 // scalarDescriptions begin with Date.
 var scalarDescriptions = [...]string{
-	Date - Date:     "A calendar day: 2006-01-02.",
+	0:               "A calendar day: 2006-01-02.",
 	DateTime - Date: "A moment, in UTC: 2006-01-02T15:04:05Z, with a fraction of the second if there is one. RFC 3339 with any offset as input.",
 	Time - Date:     "A time of day: 15:04:05, with a fraction of the second if there is one.",
 	Decimal - Date:  "An exact decimal number, as a string.",

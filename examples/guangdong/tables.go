@@ -89,8 +89,16 @@ func personTable() table {
 	return table{
 		name: "person",
 		columns: []column{
-			{"row_no", integer}, {"id_number", text}, {"name", text}, {"sex", text}, {"birth_date", date}, {"phone", text},
-			{"address", text}, {"district", text}, {"household_number", text}, {"updated_at", moment},
+			{"row_no", integer},
+			{"id_number", text},
+			{"name", text},
+			{"sex", text},
+			{"birth_date", date},
+			{"phone", text},
+			{"address", text},
+			{"district", text},
+			{"household_number", text},
+			{"updated_at", moment},
 		},
 		key: []string{"id_number"}, indexes: []string{"household_number", "district id_number", "name"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -126,8 +134,16 @@ func permitTable() table {
 	return table{
 		name: "residence_permit",
 		columns: []column{
-			{"row_no", integer}, {"number", text}, {"holder_id_number", text}, {"issued_on", date}, {"valid_until", date},
-			{"issuer", text}, {"district", text}, {"address", text}, {"in_force", boolean}, {"updated_at", moment},
+			{"row_no", integer},
+			{"number", text},
+			{"holder_id_number", text},
+			{"issued_on", date},
+			{"valid_until", date},
+			{"issuer", text},
+			{"district", text},
+			{"address", text},
+			{"in_force", boolean},
+			{"updated_at", moment},
 		},
 		key: []string{"number"}, indexes: []string{"holder_id_number", "district"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -162,8 +178,17 @@ func birthTable() table {
 	return table{
 		name: "birth_certificate",
 		columns: []column{
-			{"row_no", integer}, {"number", text}, {"holder_id_number", text}, {"mother_id_number", text}, {"child_name", text},
-			{"born_at", moment}, {"weight", decimal}, {"issued_on", date}, {"valid_until", date}, {"issuer", text}, {"updated_at", moment},
+			{"row_no", integer},
+			{"number", text},
+			{"holder_id_number", text},
+			{"mother_id_number", text},
+			{"child_name", text},
+			{"born_at", moment},
+			{"weight", decimal},
+			{"issued_on", date},
+			{"valid_until", date},
+			{"issuer", text},
+			{"updated_at", moment},
 		},
 		key: []string{"number"}, indexes: []string{"holder_id_number", "mother_id_number"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -184,8 +209,13 @@ func vaccinationTable() table {
 	return table{
 		name: "vaccination",
 		columns: []column{
-			{"row_no", integer}, {"record_id", uuid}, {"person_id_number", text}, {"vaccine", text}, {"dose", integer},
-			{"given_on", date}, {"updated_at", moment},
+			{"row_no", integer},
+			{"record_id", uuid},
+			{"person_id_number", text},
+			{"vaccine", text},
+			{"dose", integer},
+			{"given_on", date},
+			{"updated_at", moment},
 		},
 		key: []string{"record_id"}, indexes: []string{"person_id_number"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -216,8 +246,17 @@ func companyTable() table {
 	return table{
 		name: "company",
 		columns: []column{
-			{"row_no", integer}, {"credit_code", text}, {"name", text}, {"district", text}, {"status", text}, {"registered_capital", integer},
-			{"founded_on", date}, {"business_lines", list}, {"legal_rep_name", text}, {"legal_rep_id_number", text}, {"updated_at", moment},
+			{"row_no", integer},
+			{"credit_code", text},
+			{"name", text},
+			{"district", text},
+			{"status", text},
+			{"registered_capital", integer},
+			{"founded_on", date},
+			{"business_lines", list},
+			{"legal_rep_name", text},
+			{"legal_rep_id_number", text},
+			{"updated_at", moment},
 		},
 		key: []string{"credit_code"}, indexes: []string{"legal_rep_id_number", "district"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -244,8 +283,15 @@ func licenceTable() table {
 	return table{
 		name: "business_licence",
 		columns: []column{
-			{"row_no", integer}, {"number", text}, {"holder_id_number", text}, {"credit_code", text}, {"issued_on", date},
-			{"valid_until", date}, {"issuer", text}, {"particulars", document}, {"updated_at", moment},
+			{"row_no", integer},
+			{"number", text},
+			{"holder_id_number", text},
+			{"credit_code", text},
+			{"issued_on", date},
+			{"valid_until", date},
+			{"issuer", text},
+			{"particulars", document},
+			{"updated_at", moment},
 		},
 		key: []string{"number"}, indexes: []string{"holder_id_number", "credit_code"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -272,8 +318,14 @@ func accountTable() table {
 	return table{
 		name: "insurance_account",
 		columns: []column{
-			{"row_no", integer}, {"holder_id_number", text}, {"card_number", text}, {"district", text}, {"active", boolean},
-			{"months_paid", integer}, {"balance", decimal}, {"updated_at", moment},
+			{"row_no", integer},
+			{"holder_id_number", text},
+			{"card_number", text},
+			{"district", text},
+			{"active", boolean},
+			{"months_paid", integer},
+			{"balance", decimal},
+			{"updated_at", moment},
 		},
 		key: []string{"holder_id_number"}, indexes: []string{"district"},
 		rows: func(o Options) iter.Seq[[]any] {
@@ -294,8 +346,14 @@ func contributionTable() table {
 	return table{
 		name: "contribution",
 		columns: []column{
-			{"row_no", integer}, {"holder_id_number", text}, {"month", date}, {"base", decimal}, {"amount", decimal},
-			{"employer_credit_code", text}, {"received_at", clock}, {"updated_at", moment},
+			{"row_no", integer},
+			{"holder_id_number", text},
+			{"month", date},
+			{"base", decimal},
+			{"amount", decimal},
+			{"employer_credit_code", text},
+			{"received_at", clock},
+			{"updated_at", moment},
 		},
 		key: []string{"holder_id_number", "month"}, indexes: []string{"employer_credit_code"},
 		rows: func(o Options) iter.Seq[[]any] {

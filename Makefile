@@ -1,0 +1,52 @@
+# make test    everything that must hold, on real servers of its own
+# make soak    the long forms of the same
+# make bench   one table: Weir beside a hand-written handler and beside gqlgen
+# make lint    linters and formatting
+# make generate   generated code; CI checks that it is up to date
+
+SHELL := bash
+GO ?= go
+# A test that a slow machine may legitimately need long for still ends.
+TEST_TIMEOUT ?= 20m
+
+.PHONY: all build deps test unit race e2e soak bench lint generate
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -o bin/weir .
+
+# What the tests need beside Go, where it is missing: PostgreSQL and Node
+# packages. On systems other than Debian it says what to install.
+deps:
+	@./.ci/deps
+
+test: deps
+	WEIR_REQUIRE_DB=1 ./.ci/with-postgres $(MAKE) --no-print-directory unit race e2e
+
+unit:
+	$(GO) vet ./...
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+
+# The packages whose code runs side by side, with small fixtures: pure-Go SQLite
+# is some thirty times slower under the race detector.
+race:
+	WEIR_SMALL=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./authz/... ./graph/... ./resolvers/... ./lineage/... ./internal/...
+
+# The real program over real HTTP: graphql-http's audits and the comparison with
+# graphql-js.
+e2e:
+	$(GO) test -count 1 -v -timeout $(TEST_TIMEOUT) ./e2e/...
+
+soak: deps
+	WEIR_REQUIRE_DB=1 WEIR_SOAK=1 ./.ci/with-postgres $(GO) test -timeout 24h -count 1 -v ./lineage/... ./graph/... ./adapters/... ./authz/... ./e2e/...
+
+bench: deps
+	./.ci/with-postgres $(GO) run ./bench $(BENCH_ARGS)
+
+lint:
+	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	./bin/golangci-lint run ./...
+
+generate:
+	$(GO) generate ./...

@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/weir-data/weir/adapters"
+)
+
+// mapError gives an error its kind. Of the server's words it keeps SQLSTATE and
+// severity alone, of the network's nothing: the rest may quote a value or the
+// address.
+func (a *Adapter) mapError(ctx context.Context, err error) error {
+	var known *adapters.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case a.isClosed():
+		return &adapters.Error{Kind: adapters.Unavailable, Cause: errClosed}
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	case errors.Is(err, errEncoding):
+		return &adapters.Error{Kind: adapters.Invalid, Cause: errEncoding}
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return &adapters.Error{Kind: kindOf(e.Code), Cause: fmt.Errorf("postgres: %s, SQLSTATE %s", severity(e), e.Code)}
+	}
+	return &adapters.Error{Kind: adapters.Unavailable, Cause: networkCause(err)}
+}
+
+func severity(e *pgconn.PgError) string {
+	switch e.SeverityUnlocalized {
+	case "FATAL", "PANIC":
+		return "fatal"
+	}
+	return "error"
+}
+
+// kindOf reads SQLSTATE, by class where the class says enough (PostgreSQL
+// documentation, appendix A).
+func kindOf(code string) adapters.Kind {
+	switch code {
+	case "57014", "55P03": // query_canceled (statement_timeout), lock_not_available
+		return adapters.Timeout
+	case "57P03", "40001", "40P01": // cannot_connect_now; a standby's conflict; deadlock
+		return adapters.Unavailable
+	case "3D000": // no such database
+		return adapters.Unavailable
+	}
+	if len(code) < 2 {
+		return adapters.Unavailable
+	}
+	switch code[:2] {
+	case "08", "28", "53", "57", "58": // connection, authorization, resources, operator, system
+		return adapters.Unavailable
+	default:
+		return adapters.Invalid
+	}
+}
+
+var (
+	errRefused   = errors.New("postgres: connection refused")
+	errNoHost    = errors.New("postgres: host not found")
+	errNetwork   = errors.New("postgres: connection failed or lost")
+	errNoConnect = errors.New("postgres: no connection in time")
+)
+
+func networkCause(err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return errRefused
+	case errors.As(err, &dns):
+		return errNoHost
+	case errors.Is(err, context.DeadlineExceeded):
+		return errNoConnect
+	default:
+		return errNetwork
+	}
+}
+
+// contextError tells a caller who went away from one whose time was up.
+func contextError(ctx context.Context) error {
+	err := ctx.Err()
+	kind := adapters.Canceled
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind = adapters.Timeout
+	}
+	return &adapters.Error{Kind: kind, Cause: err}
+}

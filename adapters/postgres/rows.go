@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/weir-data/weir/adapters"
+)
+
+const (
+	batchRows = 1024
+	// drainRows is how many rows are rather read to the end than given up with
+	// their connection when a result is closed early.
+	drainRows = 2048
+)
+
+// rows is a result being read; it owns its connection until the result ends.
+type rows struct {
+	ctx       context.Context //nolint:containedctx // the fetch's own, until Close
+	cancel    context.CancelFunc
+	adapter   *Adapter
+	statement *statement
+	conn      *pgxpool.Conn
+	prepared  *prepared
+	result    *pgconn.ResultReader
+	row       bool  // result stands on a row that was not taken yet
+	end       error // io.EOF or what went wrong
+	released  bool
+}
+
+var _ adapters.Rows = (*rows)(nil)
+
+// start runs the statement up to its first row.
+func (r *rows) start(args []adapters.Arg, keys *adapters.Keys) error {
+	conn, err := r.adapter.pool.Acquire(r.ctx)
+	if err != nil {
+		return err
+	}
+	r.conn = conn
+	err = r.run(args, keys)
+	if stale(err) && !conn.Conn().IsClosed() {
+		// The table changed since; the statement is prepared anew, once.
+		delete(stateOf(conn).prepared, r.statement.name)
+		if err = conn.Conn().PgConn().Deallocate(r.ctx, r.statement.name); err == nil {
+			err = r.run(args, keys)
+		}
+	}
+	return err
+}
+
+func (r *rows) run(args []adapters.Arg, keys *adapters.Keys) error {
+	p, err := r.statement.prepare(r.ctx, r.conn)
+	if err != nil {
+		return err
+	}
+	values, err := r.statement.encode(p, args, keys)
+	if err != nil {
+		return err
+	}
+	r.prepared = p
+	r.result = r.conn.Conn().PgConn().ExecStatement(r.ctx, p.description, values, nil, p.formats)
+	if r.row = r.result.NextRow(); r.row {
+		return nil
+	}
+	if _, err := r.result.Close(); err != nil {
+		return err
+	}
+	r.end = io.EOF
+	return nil
+}
+
+// Next is part of adapters.Rows.
+func (r *rows) Next(b *adapters.Batch) error {
+	cells := r.statement.query.Cells
+	b.Reset(cells)
+	if r.end != nil {
+		return r.end
+	}
+	if r.released {
+		return &adapters.Error{Kind: adapters.Unavailable, Cause: errors.New("the rows are closed")}
+	}
+	for b.Rows < batchRows {
+		if !r.row && !r.result.NextRow() {
+			if _, err := r.result.Close(); err != nil {
+				r.end = r.adapter.mapError(r.ctx, err)
+				b.Reset(cells)
+				return r.end
+			}
+			r.end = io.EOF
+			r.release()
+			if b.Rows == 0 {
+				return io.EOF
+			}
+			return nil
+		}
+		r.row = false
+		r.append(b, r.result.Values())
+	}
+	return nil
+}
+
+func (r *rows) append(b *adapters.Batch, values [][]byte) {
+	q := r.statement.query
+	var parent uint32
+	if q.Keyed {
+		ordinal := binary.BigEndian.Uint64(values[0])
+		parent = uint32(ordinal - uint64(q.First)) //nolint:gosec // below MaxKeys
+		values = values[1:]
+	}
+	columns := r.statement.columns
+	for i, d := range r.prepared.decoders {
+		raw := values[i]
+		if raw == nil {
+			b.EndCell(true, false)
+			continue
+		}
+		var ok bool
+		b.Data, ok = appendCell(b.Data, d, &columns[i], raw)
+		b.EndCell(false, !ok)
+	}
+	var truth, unknown uint64
+	for i, raw := range values[q.Cells : q.Cells+q.Scopes] {
+		switch {
+		case raw == nil:
+			unknown |= 1 << i
+		case len(raw) == 1 && raw[0] != 0:
+			truth |= 1 << i
+		}
+	}
+	b.EndRow(truth, unknown, parent, q.Keyed)
+}
+
+// Close is part of adapters.Rows.
+func (r *rows) Close() error {
+	r.release()
+	return nil
+}
+
+// release gives the connection back: as it is after the last row, drained when
+// few rows remain, and closed, which cancels the statement, when many do.
+func (r *rows) release() {
+	if r.released {
+		return
+	}
+	r.released = true
+	if r.conn != nil {
+		if r.result != nil && r.end == nil {
+			n := 0
+			for n < drainRows && r.result.NextRow() {
+				n++
+			}
+			if n == drainRows {
+				r.cancel()
+			}
+			// The rows were not asked for any more, nor is how they end.
+			_, _ = r.result.Close()
+		}
+		r.conn.Release()
+	}
+	r.cancel()
+	r.adapter.end(r)
+}

@@ -1,0 +1,301 @@
+// Package exec executes plans: it fetches from the departments side by side,
+// joins by batched keys, and writes the answer's JSON from the sources' bytes.
+//
+// It promises that a cell is written only by package resolvers, as its decision
+// says; that no statement is sent which the plan does not hold; that a failure
+// of one department is null and an error in its own fields and nothing else; and
+// that an answer and its errors hold no value but what was decided to be shown.
+// It decides nothing, and it records nothing itself: it fills the request's
+// [resolvers.ReadSet] and leaves the release of the bytes to the gateway.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/weir-data/weir/adapters"
+	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/resolvers"
+)
+
+// Config is what an Executor is made of. Adapters and Keys are required; every
+// other zero value stands for the default that its comment names.
+type Config struct {
+	// Adapters are the sources by department. The executor does not close them.
+	Adapters map[string]adapters.Adapter
+	// Keys seal cursors and handles, key pseudonyms and tags.
+	Keys *keyring.Ring
+	// Limits bound query shapes; DefaultLimits.
+	Limits plan.Limits
+	// Departments bound single sources; DefaultDepartment for those not named.
+	Departments       map[string]DepartmentLimits
+	DefaultDepartment DepartmentLimits
+	// MaxRows is the most rows of one fetch (200,000), MaxBytes the most bytes
+	// of cells that one request may read (256 MiB). A fetch beyond them is
+	// LIMIT_EXCEEDED in its own fields.
+	MaxRows  int
+	MaxBytes int64
+	// PlanCache is the memory for cached plans, in bytes (64 MiB).
+	PlanCache int64
+	// CursorLife is how long a cursor opens (one hour).
+	CursorLife time.Duration
+	// Now is the clock; time.Now.
+	Now func() time.Time
+	// Ages tells how old the sources are; nil when nobody knows.
+	Ages Ages
+	// Observe is told of every fetch that ran, from the fetch's goroutine; may
+	// be nil.
+	Observe func(Fetched)
+	// Report is told of the executor's own faults; may be nil. The error holds
+	// no value of a row.
+	Report func(error)
+}
+
+// DepartmentLimits bound what one source may cost.
+type DepartmentLimits struct {
+	Timeout     time.Duration // of one fetch, the wait for a place included; 5 s
+	Concurrency int           // fetches at the same time, over all requests; 32
+}
+
+// ErrConfig is the kind of every error of [New].
+var ErrConfig = errors.New("executor configuration")
+
+// Executor executes the data graph's operations. It is safe for concurrent use.
+type Executor struct {
+	sources     sources
+	ring        *keyring.Ring
+	limits      plan.Limits
+	departments map[string]*department
+	maxRows     int
+	maxBytes    int64
+	cursorLife  time.Duration
+	now         func() time.Time
+	ages        Ages
+	observe     func(Fetched)
+	report      func(error)
+	plans       *planCache
+	runs        sync.Pool
+	batches     sync.Pool
+}
+
+var _ graphql.GraphExecutor = (*Executor)(nil)
+
+// New makes an Executor. The caller closes it.
+func New(cfg Config) (*Executor, error) {
+	if cfg.Keys == nil {
+		return nil, fmt.Errorf("%w: no key ring", ErrConfig)
+	}
+	e := &Executor{
+		sources: sources{adapters: cfg.Adapters}, ring: cfg.Keys, limits: cfg.Limits,
+		departments: make(map[string]*department, len(cfg.Adapters)),
+		maxRows:     orElse(cfg.MaxRows, 200_000), maxBytes: orElse(cfg.MaxBytes, 256<<20),
+		cursorLife: orElse(cfg.CursorLife, time.Hour),
+		now:        cfg.Now, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
+	}
+	if e.limits == (plan.Limits{}) {
+		e.limits = plan.DefaultLimits()
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.report == nil {
+		e.report = func(error) {}
+	}
+	for name, adapter := range cfg.Adapters {
+		if adapter == nil {
+			return nil, fmt.Errorf("%w: department %s has no adapter", ErrConfig, name)
+		}
+		limits := cfg.Departments[name]
+		e.departments[name] = &department{
+			timeout: orElse(limits.Timeout, orElse(cfg.DefaultDepartment.Timeout, 5*time.Second)),
+			slots:   make(chan struct{}, orElse(limits.Concurrency, orElse(cfg.DefaultDepartment.Concurrency, 32))),
+			maxKeys: adapter.Capabilities().MaxKeys,
+		}
+	}
+	var err error
+	if e.plans, err = newPlanCache(orElse(cfg.PlanCache, 64<<20)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	e.runs.New = func() any { return &run{} }
+	e.batches.New = func() any { return &adapters.Batch{} }
+	return e, nil
+}
+
+func orElse[T int | int64 | time.Duration](v, other T) T {
+	if v > 0 {
+		return v
+	}
+	return other
+}
+
+// Close ends the caches' goroutines. No operation may run any more.
+func (e *Executor) Close() { e.plans.close() }
+
+func (e *Executor) department(name string) *department { return e.departments[name] }
+
+const statsKey = "weir.run"
+
+// CreateOperationContext parses, validates, plans and resolves an operation:
+// everything that can be refused before a source is touched. It reads the
+// request from the context (see [resolvers.WithRequest]); without one nothing
+// is served.
+func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
+	opCtx := &graphql.OperationContext{
+		RawQuery: params.Query, OperationName: params.OperationName, Extensions: params.Extensions, Headers: params.Headers,
+		DisableIntrospection: true, RecoverFunc: graphql.DefaultRecover,
+		Stats: graphql.Stats{Read: params.ReadTime},
+	}
+	req := resolvers.RequestFrom(ctx)
+	if req == nil || req.Subject == nil || req.Reads == nil || req.Generation == nil ||
+		req.Generation.Catalogue == nil || req.Generation.Table == nil || req.Generation.Documents == nil {
+		return opCtx, refusals(refusal(plan.Forbidden), "")
+	}
+	if errs := e.plan(req, params, opCtx); len(errs) > 0 {
+		req.Reads.Kind, req.Reads.Code = "refused", string(errs[0].Code)
+		return opCtx, refusals(errs, req.ID)
+	}
+	return opCtx, nil
+}
+
+func (e *Executor) plan(req *resolvers.Request, params *graphql.RawParams, opCtx *graphql.OperationContext) (errs plan.Errors) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.report(fmt.Errorf("%w: at %s", errPanic, panicPlace(debug.Stack())))
+			errs = refusal(plan.Internal)
+		}
+	}()
+	doc, errs := req.Generation.Documents.Get(params.Query)
+	if len(errs) > 0 {
+		return errs
+	}
+	op, errs := doc.Operation(params.OperationName)
+	if len(errs) > 0 {
+		return errs
+	}
+	opCtx.Doc, opCtx.Operation, opCtx.OperationName = doc.Query, op, op.Name
+	req.Reads.Name = op.Name
+	vars, errs := plan.CoerceVariables(req.Generation.Catalogue.API, op, params.Variables, e.limits)
+	if len(errs) > 0 {
+		return errs
+	}
+	opCtx.Variables = vars
+	prog, errs := e.program(req, doc, op, vars)
+	if len(errs) > 0 {
+		return errs
+	}
+	if errs := prog.plan.CheckValues(vars); len(errs) > 0 {
+		return errs
+	}
+	r, _ := e.runs.Get().(*run)
+	r.begin(e, req, prog, vars)
+	if errs := r.prepare(); errs != nil {
+		e.recycle(r)
+		return errs
+	}
+	reads := req.Reads
+	reads.Kind, reads.Document = prog.kind, prog.document
+	reads.Begin(prog.plan.Uses, prog.plan.Level)
+	reads.Coordinates = prog.plan.Touched
+	opCtx.Stats.SetExtension(statsKey, r)
+	return nil
+}
+
+// DispatchOperation gives the handler of an operation that
+// [Executor.CreateOperationContext] has made. Its first call fetches and writes
+// the whole answer; every other gives nil. The answer's data are bytes of a
+// pooled buffer, valid until [Executor.Release].
+func (e *Executor) DispatchOperation(ctx context.Context, opCtx *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	ctx = graphql.WithOperationContext(ctx, opCtx)
+	r, ok := opCtx.Stats.GetExtension(statsKey).(*run)
+	if !ok {
+		return graphql.OneShot(&graphql.Response{Errors: refusals(refusal(plan.Internal), "")}), ctx
+	}
+	return func(ctx context.Context) *graphql.Response {
+		if r.done {
+			return nil
+		}
+		r.done = true
+		return r.respond(ctx)
+	}, ctx
+}
+
+// DispatchError answers an operation that was refused.
+func (e *Executor) DispatchError(ctx context.Context, list gqlerror.List) *graphql.Response {
+	for _, err := range list {
+		if err.Extensions == nil {
+			err.Extensions = map[string]any{"code": string(plan.Internal)}
+		}
+		if _, ok := err.Extensions["requestId"]; !ok {
+			if req := resolvers.RequestFrom(ctx); req != nil {
+				err.Extensions["requestId"] = req.ID
+			}
+		}
+	}
+	return &graphql.Response{Errors: list}
+}
+
+// Release gives an operation's memory back: the answer's data and the record's
+// shape must not be read any more. Calling it is optional, for contexts of this
+// executor harmless any number of times, and never before the bytes have left.
+func (e *Executor) Release(opCtx *graphql.OperationContext) {
+	if opCtx == nil {
+		return
+	}
+	r, ok := opCtx.Stats.GetExtension(statsKey).(*run)
+	if !ok {
+		return
+	}
+	opCtx.Stats.SetExtension(statsKey, nil)
+	r.done = true
+	e.recycle(r)
+}
+
+func (e *Executor) recycle(r *run) {
+	if r.oversize() {
+		return
+	}
+	r.end()
+	e.runs.Put(r)
+}
+
+// A batch that has grown far beyond the usual 1,024 rows is left to the
+// collector: one request's wide rows must not stay for ever.
+const largestKeptBatch = 2 << 20
+
+func (e *Executor) getBatch() *adapters.Batch {
+	b, _ := e.batches.Get().(*adapters.Batch)
+	return b
+}
+
+func (e *Executor) putBatch(b *adapters.Batch) {
+	if cap(b.Data) > largestKeptBatch || cap(b.Ends) > largestKeptBatch/8 {
+		return
+	}
+	b.Reset(0)
+	e.batches.Put(b)
+}
+
+// respond fetches, writes, and completes the record.
+func (r *run) respond(ctx context.Context) (response *graphql.Response) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.e.report(fmt.Errorf("%w: at %s", errPanic, panicPlace(debug.Stack())))
+			r.req.Reads.Code = string(plan.Internal)
+			response = &graphql.Response{Data: null, Errors: refusals(refusal(plan.Internal), r.req.ID)}
+		}
+	}()
+	r.fetchAll(ctx)
+	r.writeData()
+	r.complete()
+	response = &graphql.Response{Data: r.buf, Errors: r.errors()}
+	r.releaseBatches()
+	return response
+}

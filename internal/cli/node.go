@@ -1,0 +1,408 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-data/weir/adapters"
+	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/graph/exec"
+	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/gateway"
+	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/schema"
+)
+
+// node is a configured server with everything open but its port.
+type node struct {
+	cfg       *config.Config
+	query     string // first in the console's editor
+	log       *slog.Logger
+	front     *gateway.Front
+	revisions *gateway.Revisions
+	adapters  map[string]adapters.Adapter
+	following []func(context.Context) error // run beside the server
+	closing   []func() error                // in reverse order
+}
+
+// openNode opens ledger, keys, sources and the first generation, in the order in
+// which one needs the other; nothing stays open when one fails.
+func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.Logger) (n *node, err error) {
+	n = &node{cfg: cfg, query: query, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+		return n, environment(fmt.Errorf("state folder: %w", err), "name a folder that this node may write: state in weir.yaml")
+	}
+	ring, err := openKeys(cfg)
+	if err != nil {
+		return n, err
+	}
+	ledger, err := n.openLedger()
+	if err != nil {
+		return n, err
+	}
+	if err := n.openAdapters(); err != nil {
+		return n, err
+	}
+	metrics := gateway.NewMetrics()
+	metrics.Register(gateway.LedgerMetrics(ledger)...)
+	n.revisions, err = gateway.OpenRevisions(ctx, foldersOf(cfg), gateway.LedgerOf(ledger), metrics, log, time.Now)
+	if err != nil {
+		return n, contentError(err)
+	}
+	n.following = append(n.following, n.revisions.Run)
+	n.closing = append(n.closing, n.revisions.Close)
+	if err := n.openFront(ctx, ring, ledger, metrics); err != nil {
+		return n, err
+	}
+	return n, nil
+}
+
+func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineage.Log, metrics *gateway.Metrics) error {
+	ages := exec.NewFreshness(exec.FreshnessConfig{
+		Adapters:  n.adapters,
+		Catalogue: func() *schema.Catalogue { return n.revisions.Current().Catalogue },
+		Report: func(department string, err error) {
+			n.log.Warn("the age of a department's data is not known", "department", department, "error", err.Error())
+		},
+	})
+	n.following = append(n.following, func(ctx context.Context) error {
+		if err := ages.Run(ctx); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	report := func(err error) { n.log.Error("an executor is at fault", "error", err.Error()) }
+	data, err := exec.New(exec.Config{
+		Adapters: n.adapters, Keys: ring, Limits: limitsOf(n.cfg), Departments: departmentLimits(n.cfg), Ages: ages,
+		Report: report,
+		Observe: func(f exec.Fetched) {
+			if f.Cause != nil {
+				// Adapters strip values, arguments and addresses from their errors.
+				n.log.Warn("a department's fetch failed", "requestId", f.Request, "department", f.Department,
+					"type", f.Type, "code", string(f.Code), "error", f.Cause.Error())
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.closing = append(n.closing, func() error { data.Close(); return nil })
+	auth, err := n.authenticator(ctx)
+	if err != nil {
+		return err
+	}
+	var revocations gateway.Revocations
+	if n.cfg.Tokens.Revoked != "" {
+		file, err := gateway.OpenRevocations(n.cfg.Tokens.Revoked, n.log)
+		if err != nil {
+			return environment(err, "create the file, empty if nothing is revoked")
+		}
+		revocations = file
+		n.following = append(n.following, file.Run)
+	}
+	control, err := controlGraph(n.cfg, ages, report)
+	if err != nil {
+		return err
+	}
+	n.closing = append(n.closing, func() error { control.Close(); return nil })
+	page, err := console(n.cfg, n.query)
+	if err != nil {
+		return err
+	}
+	c := n.cfg
+	n.front, err = gateway.New(gateway.Config{
+		Data: data, Control: control,
+		Generations: n.revisions, Authenticator: auth, Revocations: revocations, Offices: gateway.OfficesOf(c.Offices),
+		Ledger: gateway.LedgerOf(ledger), Keys: ring,
+		Durability: durability(c), Purposes: c.PurposeIDs(),
+		BodyLimit: c.Limits.Body, Concurrent: c.Limits.Concurrent,
+		QueueTimeout: c.Server.QueueTimeout, RequestTimeout: c.Server.RequestTimeout,
+		Console: page, MetricsElsewhere: c.Server.Metrics != "",
+		Metrics: metrics, Log: n.log, Now: time.Now,
+	})
+	return err
+}
+
+// openKeys loads the key ring, or makes one for a new node. A ring that is gone
+// while its ledger is there is not replaced in silence: everything keyed in the
+// ledger would lose its meaning.
+func openKeys(cfg *config.Config) (*keyring.Ring, error) {
+	ring, err := keyring.Load(cfg.Keys)
+	switch {
+	case err == nil:
+		return ring, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, environment(err, "")
+	}
+	if entries, err := os.ReadDir(cfg.Ledger.Folder); err == nil && len(entries) > 0 {
+		return nil, environment(fmt.Errorf("key ring %s is missing, but the ledger %s has records made with it", cfg.Keys, cfg.Ledger.Folder),
+			"restore the key ring from its backup; to begin anew, move the ledger away")
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Keys), 0o700); err != nil {
+		return nil, environment(fmt.Errorf("key ring: %w", err), "")
+	}
+	if ring, err = keyring.Generate(); err != nil {
+		return nil, err
+	}
+	if err := ring.Save(cfg.Keys); err != nil {
+		return nil, environment(err, "")
+	}
+	return ring, nil
+}
+
+func (n *node) openLedger() (*lineage.Log, error) {
+	log, err := lineage.Open(lineage.Config{
+		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin,
+		Fatal: func(err error) {
+			n.log.Error("the ledger cannot be trusted any more and the process ends", "error", err.Error())
+			os.Exit(ExitEnvironment)
+		},
+	})
+	if err != nil {
+		return nil, ledgerError(n.cfg.Ledger.Folder, err)
+	}
+	n.closing = append(n.closing, log.Close)
+	return log, nil
+}
+
+func ledgerError(folder string, err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, lineage.ErrLocked):
+		remedy = "another weir serves from this folder: stop it, or choose another --state"
+	case errors.Is(err, syscall.ENOSPC):
+		remedy = "the disk is full: free space; nothing is served without a record"
+	case errors.Is(err, lineage.ErrCorrupt):
+		remedy = "do not repair it by hand: keep a copy and restore the folder from its backup"
+	case errors.Is(err, lineage.ErrForeign):
+		remedy = "choose an empty folder for the ledger"
+	}
+	return environment(fmt.Errorf("ledger %s: %w", folder, err), remedy)
+}
+
+func (n *node) openAdapters() error {
+	n.adapters = make(map[string]adapters.Adapter, len(n.cfg.Departments))
+	for _, id := range n.cfg.DepartmentIDs() {
+		a, err := openAdapter(n.cfg.Departments[id])
+		if err != nil {
+			return refused(fmt.Errorf("departments.%s: %w", id, err), "")
+		}
+		n.adapters[id] = a
+		n.closing = append(n.closing, a.Close)
+	}
+	return nil
+}
+
+// check asks every source whether it is there and holds what the catalogue says.
+// A department that is down is no reason not to serve the others.
+func (n *node) check(ctx context.Context) (problems []string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	catalogue := n.revisions.Current().Catalogue
+	found := make([]string, len(n.cfg.Departments))
+	var group errgroup.Group
+	for i, id := range n.cfg.DepartmentIDs() {
+		checker, ok := n.adapters[id].(adapters.Checker)
+		if !ok {
+			continue
+		}
+		group.Go(func() error {
+			if err := checker.Check(ctx, tablesOf(catalogue, id)); err != nil {
+				found[i] = fmt.Sprintf("department %s: %s", id, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for _, f := range found {
+		if f != "" {
+			problems = append(problems, f)
+		}
+	}
+	return problems
+}
+
+func (n *node) authenticator(ctx context.Context) (gateway.Authenticator, error) {
+	if n.cfg.Tokens.JWT == nil {
+		return gateway.NewFixedTokens(n.cfg), nil
+	}
+	keys, err := gateway.OpenJWKS(ctx, n.cfg.Tokens.JWT.JWKS, n.log)
+	if err != nil {
+		return nil, environment(err, "the token issuer's public keys are needed before anybody can come in")
+	}
+	n.following = append(n.following, keys.Run)
+	return gateway.NewJWT(n.cfg, keys, time.Now)
+}
+
+// listen opens the ports, so that a port in use is found before anything is
+// promised.
+func (n *node) listen(ctx context.Context) (front, metrics net.Listener, err error) {
+	if front, err = listenOn(ctx, n.cfg.Listen); err != nil {
+		return nil, nil, err
+	}
+	if n.cfg.Server.Metrics != "" {
+		if metrics, err = listenOn(ctx, n.cfg.Server.Metrics); err != nil {
+			return nil, nil, errors.Join(err, front.Close())
+		}
+	}
+	return front, metrics, nil
+}
+
+func listenOn(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, environment(fmt.Errorf("%s is in use by another process", address), "stop it, or choose another address with --listen")
+	case errors.Is(err, syscall.EACCES):
+		return nil, environment(fmt.Errorf("%s: permission denied", address), "choose a port above 1023 with --listen")
+	default:
+		return nil, environment(fmt.Errorf("cannot listen on %s: %w", address, err), "")
+	}
+}
+
+// run serves until the context ends or a part fails.
+func (n *node) run(ctx context.Context, front, metrics net.Listener) error {
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.front.Serve(running, front, metrics, n.cfg.Server) })
+	for _, follow := range n.following {
+		group.Go(func() error { return follow(running) })
+	}
+	return group.Wait()
+}
+
+func (n *node) close() error {
+	var errs []error
+	for i := len(n.closing) - 1; i >= 0; i-- {
+		errs = append(errs, n.closing[i]())
+	}
+	n.closing = nil
+	return errors.Join(errs...)
+}
+
+// contentError tells findings in schema and policy from folders that cannot be
+// read.
+func contentError(err error) error {
+	var refusal *gateway.RefusedError
+	switch {
+	case errors.As(err, &refusal):
+		return refused(refusal, "")
+	case errors.Is(err, fs.ErrNotExist):
+		return environment(err, "name the folders in weir.yaml: schema (*.graphqls) and policy (*.csv)")
+	case errors.Is(err, authz.ErrPolicy):
+		return refused(err, "")
+	default:
+		return environment(err, "")
+	}
+}
+
+func levelsOf(c *config.Config) schema.Levels {
+	levels := make(schema.Levels, len(c.Levels))
+	for i, l := range c.Levels {
+		levels[i] = schema.Level{Name: l.Name, ZH: l.ZH, EN: l.EN}
+	}
+	return levels
+}
+
+func foldersOf(c *config.Config) gateway.Folders {
+	levels := levelsOf(c)
+	from, _ := levels.Rank(c.PurposeRequiredFrom)
+	hide, _ := levels.Rank(c.HideFrom)
+	return gateway.Folders{
+		Schema: c.Schema, Policy: c.Policy,
+		SchemaSettings: schema.Settings{Levels: levels, Departments: c.DepartmentIDs()},
+		PolicySettings: authz.Settings{
+			PurposeRequiredFrom: from, HideFrom: hide, Purposes: c.PurposeIDs(),
+			Offices: authz.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
+		},
+		Limits:        limitsOf(c),
+		CompareBudget: 200 * time.Millisecond,
+	}
+}
+
+func limitsOf(c *config.Config) plan.Limits {
+	l := c.Limits
+	return plan.Limits{
+		Tokens: l.Tokens, Depth: l.Depth, IntrospectionDepth: l.IntrospectionDepth, Aliases: l.Aliases,
+		Directives: l.Directives, DirectivesPerNode: l.DirectivesPerNode, Fragments: l.Fragments,
+		Selections: l.Selections, Roots: l.Roots, FieldsPerKey: l.FieldsPerKey,
+		ListItems: l.ListItems, VariableDepth: l.VariableDepth, Errors: l.Errors,
+		Rows: l.Rows, MaxLimit: l.MaxLimit,
+	}
+}
+
+func departmentLimits(c *config.Config) map[string]exec.DepartmentLimits {
+	out := make(map[string]exec.DepartmentLimits, len(c.Departments))
+	for id, d := range c.Departments {
+		out[id] = exec.DepartmentLimits{Timeout: d.Timeout, Concurrency: d.Pool}
+	}
+	return out
+}
+
+func durability(c *config.Config) []lineage.Durability {
+	out := make([]lineage.Durability, len(c.Levels))
+	for i, l := range c.Levels {
+		out[i] = lineage.Synced
+		if c.Ledger.Durability[l.Name] == config.DurabilityWritten {
+			out[i] = lineage.Written
+		}
+	}
+	return out
+}
+
+// tablesOf lists what the catalogue expects of a department.
+func tablesOf(c *schema.Catalogue, department string) []adapters.Table {
+	var tables []adapters.Table
+	for _, name := range c.TypeNames() {
+		t := c.Types[name]
+		if t.Source.Department != department {
+			continue
+		}
+		table := adapters.Table{Name: t.Source.Table}
+		for _, f := range t.Fields {
+			if f.Relation != nil {
+				continue
+			}
+			column := adapters.Column{Name: f.Column, Kind: f.Kind, List: f.List}
+			if f.Enum != nil {
+				column.Enum = f.Enum.Values
+			}
+			table.Columns = append(table.Columns, column)
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+// shorten makes a path relative to where the reader stands, if that is shorter.
+func shorten(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}

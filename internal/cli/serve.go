@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/internal/config"
+)
+
+func (s *streams) serve() *cobra.Command {
+	var path, listen string
+	var single bool
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve the graphs of a configuration", Args: cobra.NoArgs,
+		Example: "  weir serve --config /etc/weir/weir.yaml",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				cfg.Listen = listen
+			}
+			cfg.SingleOfficer = cfg.SingleOfficer || single
+			if err := cfg.Validate(); err != nil {
+				return refused(err, "")
+			}
+			if !cfg.SingleOfficer {
+				return refused(errNoSecondOfficer, "accept it knowingly with --single-officer or singleOfficer: true")
+			}
+			return s.serveConfig(c.Context(), cfg, serving{level: slog.LevelInfo})
+		},
+	}
+	c.Flags().StringVar(&path, "config", "weir.yaml", "the configuration file")
+	c.Flags().StringVar(&listen, "listen", "", "address to listen on, instead of the configuration's")
+	c.Flags().BoolVar(&single, "single-officer", false, "let one security officer widen rights alone")
+	return c
+}
+
+// errNoSecondOfficer: a widening must wait for a second officer's signature, and
+// this version has no place for it. Serving as if it had would be a promise
+// broken in silence.
+var errNoSecondOfficer = errors.New("a policy change that widens rights would be live without a second officer's signature")
+
+// serving is in what serve and demo differ.
+type serving struct {
+	level slog.Level
+	query string         // first in the console's editor
+	ready func(net.Addr) // called once the node can answer; may be nil
+}
+
+// serveConfig opens a node and serves until the context ends.
+func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how serving) (err error) {
+	log, err := s.logger(how.level)
+	if err != nil {
+		return err
+	}
+	n, err := openNode(ctx, cfg, how.query, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	if cfg.SingleOfficer && cfg.Mode != config.ModeDemo {
+		log.Warn("SINGLE OFFICER: whoever edits the policy folder widens rights alone; no second signature is asked for")
+	}
+	if cfg.Mode == config.ModeDemo && !config.Loopback(cfg.Listen) {
+		log.Warn("DEMO MODE on an address that others can reach: the tokens are public knowledge; serve synthetic data only", "listen", cfg.Listen)
+	}
+	for _, p := range n.check(ctx) {
+		log.Warn("a source is not as the catalogue says; its fields will be errors, the others are served", "finding", p)
+	}
+	front, metrics, err := n.listen(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "listen", front.Addr().String(), "mode", cfg.Mode)
+	if how.ready != nil {
+		how.ready(front.Addr())
+	}
+	return n.run(ctx, front, metrics)
+}

@@ -1,0 +1,291 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/resolvers"
+)
+
+// graph is the HTTP handler of one of the two graphs.
+type graph struct {
+	front    *Front
+	name     string // "data", "control": for metrics and logs
+	kind     string // of a record whose executor says nothing else
+	executor graphql.GraphExecutor
+}
+
+// exchange is one request and its answer. Its gate is the only way a body
+// leaves; an exchange has no other access to the response.
+type exchange struct {
+	*graph
+	gate    *gate
+	id      string
+	media   media
+	started time.Time
+	subject *authz.Subject
+	request *resolvers.Request
+}
+
+// ServeHTTP answers one request.
+func (g *graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{graph: g, gate: newGate(w, g.front), started: g.front.cfg.Now()}
+	x.id = requestID(r.Header, g.front.cfg.Random)
+	w.Header().Set("X-Request-Id", x.id)
+	g.front.cfg.Metrics.begin(g.name)
+	defer x.end(r)
+	x.handle(r)
+}
+
+// end is the edge at which a panic stops: the reader learns that it was ours,
+// and nothing of what it said, which could be a value.
+func (x *exchange) end(r *http.Request) {
+	if p := recover(); p != nil {
+		x.front.cfg.Log.Error("panic in a request", "requestId", x.id, "graph", x.name, "stack", string(debug.Stack()))
+		x.fail(r, &refusal{code: plan.Internal})
+	}
+	took := x.front.cfg.Now().Sub(x.started)
+	x.front.cfg.Metrics.end(x.name, x.gate.code, x.gate.status, took)
+	if x.subject == nil {
+		return // counted per minute and address, see strangers
+	}
+	x.front.cfg.Log.Info("request", "requestId", x.id, "graph", x.name, "status", x.gate.status,
+		"code", string(x.gate.code), "receipt", x.gate.receipt, "bytes", x.gate.bytes, "ms", took.Milliseconds())
+}
+
+// fail answers a refusal: with a record when the reader is known.
+func (x *exchange) fail(r *http.Request, why *refusal) {
+	if x.subject == nil {
+		x.front.strangers.count(r.RemoteAddr)
+		x.gate.turnAway(x, why)
+		return
+	}
+	x.gate.refuse(context.WithoutCancel(r.Context()), x, why)
+}
+
+// handle is the way of a request, up to the gate. Whatever costs something
+// comes after the token is verified.
+func (x *exchange) handle(r *http.Request) {
+	x.media = negotiate(r.Header.Values("Accept"))
+	if r.Method != http.MethodPost && r.Method != http.MethodGet {
+		x.gate.allow("GET, POST")
+		x.fail(r, &refusal{code: plan.MethodNotAllowed})
+		return
+	}
+	subject, request, why := x.identify(r)
+	if why != nil {
+		x.fail(r, why)
+		return
+	}
+	x.subject, x.request = subject, request
+	if x.media == unacceptable {
+		x.media = plainJSON
+		x.fail(r, &refusal{code: plan.NotAcceptable})
+		return
+	}
+	if why := x.state(r.Header); why != nil {
+		x.fail(r, why)
+		return
+	}
+	var p *params
+	if r.Method == http.MethodGet {
+		p, why = readGet(r, x.front.cfg.BodyLimit)
+	} else {
+		p, why = readPost(r, x.front.cfg.BodyLimit)
+	}
+	if why != nil {
+		x.fail(r, why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), x.front.cfg.RequestTimeout)
+	defer cancel()
+	if !x.front.takeTurn(ctx) {
+		x.fail(r, &refusal{code: plan.Overloaded})
+		return
+	}
+	defer x.front.endTurn()
+	x.execute(ctx, r, p)
+}
+
+// identify verifies the token and loads the generation, once.
+func (x *exchange) identify(r *http.Request) (*authz.Subject, *resolvers.Request, *refusal) {
+	f := x.front
+	subject, why := f.reader(r)
+	if why != nil {
+		if why.code == plan.Unauthenticated {
+			x.gate.challenge()
+		}
+		return nil, nil, why
+	}
+	generation := f.cfg.Generations.Current()
+	if generation == nil {
+		// Nothing was ever loaded: whoever asks is told, nobody is served.
+		return nil, nil, &refusal{plan.Overloaded, "no schema and policy are loaded yet"}
+	}
+	if !f.apart(generation, subject) {
+		return nil, nil, &refusal{plan.Forbidden, "the token reaches two offices that must be apart"}
+	}
+	return subject, &resolvers.Request{
+		ID: x.id, Subject: subject, Generation: generation, Received: x.started,
+		Reads: &resolvers.ReadSet{},
+	}, nil
+}
+
+// reader gives the reader of a request, if its token proves one.
+func (f *Front) reader(r *http.Request) (*authz.Subject, *refusal) {
+	token, ok := bearer(r.Header)
+	if !ok {
+		return nil, &refusal{code: plan.Unauthenticated}
+	}
+	s, err := f.tokens.subject(r.Context(), token)
+	if err != nil || f.revoked(s) {
+		return nil, &refusal{code: plan.Unauthenticated}
+	}
+	return s, nil
+}
+
+func (f *Front) revoked(s *authz.Subject) bool {
+	return f.cfg.Revocations != nil && f.cfg.Revocations.Revoked(s)
+}
+
+// apart asks for the roles with all that they inherit; roles that the policy
+// does not know count as they stand in the token.
+func (f *Front) apart(g *plan.Generation, s *authz.Subject) bool {
+	inherited := g.Table.View(s.Profile("")).Roles()
+	roles := append(append(make([]string, 0, len(s.Roles)+len(inherited)), s.Roles...), inherited...)
+	return f.cfg.Offices.Apart(roles)
+}
+
+// state reads what a reader says about a request: nothing about himself.
+func (x *exchange) state(h http.Header) *refusal {
+	purpose, why := one(h, "X-Weir-Purpose")
+	if why != nil {
+		return why
+	}
+	if purpose != "" && !x.front.mayState(x.subject, purpose) {
+		return &refusal{plan.Forbidden, "the stated purpose is not registered, or not open to this token and its application"}
+	}
+	number, why := one(h, "X-Weir-Case")
+	if why != nil {
+		return why
+	}
+	withheld, why := one(h, "X-Weir-Withheld")
+	if why != nil {
+		return why
+	}
+	partial, why := one(h, "X-Weir-Partial")
+	if why != nil {
+		return why
+	}
+	if withheld != "" && withheld != "errors" {
+		return badRequest("X-Weir-Withheld is errors or absent")
+	}
+	if partial != "" && partial != "list" {
+		return badRequest("X-Weir-Partial is list or absent")
+	}
+	x.request.Purpose, x.request.Case = purpose, number
+	x.request.WithheldErrors, x.request.PartialLists = withheld == "errors", partial == "list"
+	return nil
+}
+
+// maxStated bounds a header by which a reader states something.
+const maxStated = 128
+
+// one gives the value of a header that may occur once.
+func one(h http.Header, name string) (string, *refusal) {
+	values := h.Values(name)
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 || len(values[0]) > maxStated {
+		return "", badRequest("a header of the request is repeated or too long")
+	}
+	for _, c := range []byte(values[0]) {
+		if c < ' ' || c == 0x7f {
+			return "", badRequest("a header of the request holds a control character")
+		}
+	}
+	return values[0], nil
+}
+
+// takeTurn waits for one of the places that bound what runs at once.
+func (f *Front) takeTurn(ctx context.Context) bool {
+	select {
+	case f.turns <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(f.cfg.QueueTimeout)
+	defer t.Stop()
+	select {
+	case f.turns <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (f *Front) endTurn() { <-f.turns }
+
+// execute runs the operation and hands what came of it to the gate.
+func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
+	ctx = graphql.StartOperationTrace(resolvers.WithRequest(ctx, x.request))
+	now := graphql.Now()
+	raw := &graphql.RawParams{
+		Query: p.query, OperationName: p.operation, Variables: p.variables, Extensions: p.extensions,
+		ReadTime: graphql.TraceTiming{Start: now, End: now},
+	}
+	op, list := x.executor.CreateOperationContext(ctx, raw)
+	if pool, ok := x.executor.(releaser); ok {
+		defer pool.Release(op)
+	}
+	if len(list) > 0 {
+		if op != nil {
+			ctx = graphql.WithOperationContext(ctx, op)
+		}
+		x.gate.release(ctx, x, x.executor.DispatchError(ctx, list))
+		return
+	}
+	x.request.Reads.Name = operationName(op)
+	if r.Method == http.MethodGet && op.Operation != nil && op.Operation.Operation != ast.Query {
+		x.gate.allow("POST")
+		x.fail(r, &refusal{plan.MethodNotAllowed, "a GET runs queries only"})
+		return
+	}
+	respond, ctx := x.executor.DispatchOperation(ctx, op)
+	response := respond(ctx)
+	if response == nil {
+		// The executor gave up: the deadline passed, or the reader went away.
+		code := plan.Internal
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			code = plan.SourceTimeout
+		}
+		response = &graphql.Response{Errors: gqlerror.List{{
+			Message: failureOf(code).sentence, Extensions: map[string]any{"code": string(code)},
+		}}}
+	}
+	x.gate.release(ctx, x, response)
+}
+
+// releaser is an executor that takes an operation's memory back once the bytes
+// have left.
+type releaser interface {
+	Release(*graphql.OperationContext)
+}
+
+func operationName(op *graphql.OperationContext) string {
+	if op.Operation != nil {
+		return op.Operation.Name
+	}
+	return ""
+}

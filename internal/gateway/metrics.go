@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weir-data/weir/graph/plan"
+)
+
+// Metrics are the node's figures for Prometheus. Labels are graphs, status
+// codes and error codes: closed sets, never a name or a value of a reader's.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	running  *prometheus.GaugeVec
+	refused  prometheus.Counter
+	reloads  *prometheus.CounterVec
+	loadedAt prometheus.Gauge
+}
+
+// NewMetrics makes a registry of its own.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_requests_total", Help: "Answered requests by graph, HTTP status and error code.",
+		}, []string{"graph", "status", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_request_seconds", Help: "Time from the request to its answer, its record included.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"graph"}),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_requests_running", Help: "Requests being answered.",
+		}, []string{"graph"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_unrecorded_total", Help: "Answers not served because their record could not be written.",
+		}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_generations_total", Help: "Revisions of schema and policy by outcome.",
+		}, []string{"outcome"}),
+		loadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_generation_loaded_seconds", Help: "Unix time at which the current generation was loaded.",
+		}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.running, m.refused, m.reloads, m.loadedAt,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Register adds figures of another part, as those of the ledger.
+func (m *Metrics) Register(c ...prometheus.Collector) { m.registry.MustRegister(c...) }
+
+// Handler serves the figures.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+}
+
+func (m *Metrics) begin(graph string) { m.running.WithLabelValues(graph).Inc() }
+
+func (m *Metrics) end(graph string, code plan.Code, status int, took time.Duration) {
+	m.running.WithLabelValues(graph).Dec()
+	m.requests.WithLabelValues(graph, strconv.Itoa(status), string(code)).Inc()
+	m.seconds.WithLabelValues(graph).Observe(took.Seconds())
+}
+
+func (m *Metrics) unrecorded() { m.refused.Inc() }
+
+func (m *Metrics) reloaded(outcome string, at time.Time) {
+	m.reloads.WithLabelValues(outcome).Inc()
+	if outcome == "loaded" {
+		m.loadedAt.Set(float64(at.Unix()))
+	}
+}

@@ -1,0 +1,314 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/resolvers"
+	"github.com/weir-data/weir/schema"
+)
+
+// Ledger takes the records of reads. *lineage.Log is one, see [LedgerOf].
+type Ledger interface {
+	// Append gives the record its position, at once; a full queue blocks until
+	// the context ends.
+	Append(ctx context.Context, r *lineage.Record) (lineage.Position, Ticket, error)
+	// Healthy is nil while records can be written.
+	Healthy() error
+}
+
+// Ticket waits for a record to be where the level demands it.
+type Ticket interface {
+	Wait(ctx context.Context, d lineage.Durability) error
+}
+
+// gate is the release gate of one exchange and the only writer of its body. It
+// promises that a body with data leaves only after the record of its reads is
+// as durable as the highest level touched demands, and only if the reader still
+// holds what the plan relied on.
+type gate struct {
+	w     http.ResponseWriter
+	front *Front
+
+	// What left, for metrics and logs.
+	left    bool
+	status  int
+	code    plan.Code
+	receipt string
+	bytes   int
+}
+
+func newGate(w http.ResponseWriter, f *Front) *gate { return &gate{w: w, front: f} }
+
+// challenge says how to come back with a token (RFC 6750).
+func (g *gate) challenge() { g.w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`) }
+
+// allow names the methods there are (RFC 9110, 15.5.6).
+func (g *gate) allow(methods string) { g.w.Header().Set("Allow", methods) }
+
+// turnAway answers somebody who is nobody yet: a constant, and no record, so
+// that strangers cannot fill the disk.
+func (g *gate) turnAway(x *exchange, why *refusal) {
+	g.code = why.code
+	g.send(x.media.status(failureOf(why.code), false), x.media.contentType(), answer{
+		errors: refusalErrors(why.code, why.text(), x.id), extensions: weir(x.id, "", "", nil),
+	})
+}
+
+// refuse answers a known reader whose request was turned down before it ran.
+// The refusal is a record too.
+func (g *gate) refuse(ctx context.Context, x *exchange, why *refusal) {
+	errs := refusalErrors(why.code, why.text(), x.id)
+	x.request.Reads.Kind = "refused"
+	g.settle(ctx, x, outcome{status: "refused", code: why.code, answer: answer{errors: errs}})
+}
+
+// outcome is what is to leave, if the gate lets it.
+type outcome struct {
+	status string // of the record: "ok", "partial", "refused", "failed"
+	code   plan.Code
+	answer answer
+	// wellFormed: the executor saw the request.
+	wellFormed bool
+	// executed: there may be data, so that rights are compared again.
+	executed bool
+}
+
+// release takes what an executor made of a request.
+func (g *gate) release(ctx context.Context, x *exchange, r *graphql.Response) {
+	reads := x.request.Reads
+	errs, code := translate(r.Errors, x.id)
+	o := outcome{wellFormed: true, code: code, status: "ok", answer: answer{data: r.Data, errors: errs}}
+	switch {
+	case r.Data == nil && errs == nil:
+		// An executor that gives nothing at all is at fault.
+		o.code, o.status = plan.Internal, "failed"
+		o.answer.errors = constantErrors(plan.Internal, x.id)
+	case r.Data == nil:
+		o.status = "refused"
+		if reads.Kind == "" || reads.Counts == nil {
+			reads.Kind = "refused"
+		}
+		if failed(code) {
+			o.status = "failed"
+		}
+	case errs != nil:
+		o.status, o.executed = "partial", true
+		if string(r.Data) == "null" && failed(code) {
+			o.status = "failed"
+		}
+	default:
+		o.executed = true
+	}
+	if reads.Kind == "" {
+		reads.Kind = x.kind
+	}
+	// The request's own deadline is for the sources; the record is written
+	// whether or not the reader still waits for his answer.
+	g.settle(context.WithoutCancel(ctx), x, o)
+}
+
+// failed tells what went wrong on our side from what was refused.
+func failed(code plan.Code) bool {
+	switch code {
+	case plan.Internal, plan.SourceUnavailable, plan.SourceTimeout, plan.DataTooOld, plan.Overloaded:
+		return true
+	default:
+		return false
+	}
+}
+
+// ledgerPatience is how long an answer waits for its record before it is
+// refused.
+const ledgerPatience = 10 * time.Second
+
+// settle is the one order in which things happen: still granted, recorded,
+// durable, still granted, written.
+func (g *gate) settle(ctx context.Context, x *exchange, o outcome) {
+	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
+	defer cancel()
+	if code := g.lost(x, o); code != "" {
+		o = lostOutcome(code, x.id)
+	}
+	record := g.front.record(x, &o)
+	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
+	if err == nil {
+		err = ticket.Wait(ctx, g.front.durability(record.Level))
+	}
+	if err != nil {
+		g.unrecorded(x, err)
+		return
+	}
+	receipt := position.String()
+	if code := g.lost(x, o); code != "" {
+		// The record says what would have left; that it did not is harmless.
+		o = lostOutcome(code, x.id)
+	}
+	o.answer.extensions = weir(x.id, receipt, x.request.Generation.Policy, extension(x.request.Reads, o))
+	g.code, g.receipt = o.code, receipt
+	g.send(x.media.status(failureStatus(o), o.wellFormed), x.media.contentType(), o.answer)
+}
+
+// failureStatus: an answer with data is a success, whatever some of its fields
+// came to.
+func failureStatus(o outcome) failure {
+	if o.answer.data != nil || o.code == "" {
+		return failure{status: http.StatusOK}
+	}
+	return failureOf(o.code)
+}
+
+func lostOutcome(code plan.Code, id string) outcome {
+	return outcome{status: "refused", code: code, answer: answer{errors: constantErrors(code, id)}}
+}
+
+// extension is what the executor says of its answer; nothing when the answer
+// does not leave.
+func extension(r *resolvers.ReadSet, o outcome) []byte {
+	if !o.executed {
+		return nil
+	}
+	return r.Extension
+}
+
+// lost compares at the moment of release: the token may have expired or been
+// revoked, and the rights narrowed, while the request ran.
+func (g *gate) lost(x *exchange, o outcome) plan.Code {
+	if !o.executed {
+		return ""
+	}
+	if expired(x.subject, g.front.cfg.Now()) || g.front.revoked(x.subject) {
+		return plan.Unauthenticated
+	}
+	current := g.front.cfg.Generations.Current()
+	if current == x.request.Generation {
+		return ""
+	}
+	if current == nil || !g.front.apart(current, x.subject) ||
+		narrower(x.request.Generation, current, x.subject.Profile(x.request.Purpose), x.request.Reads.Coordinates) {
+		return plan.PolicyChanged
+	}
+	return ""
+}
+
+// narrower reports whether the new generation holds back anything that the old
+// one's decisions on the coordinates let through.
+func narrower(old, current *plan.Generation, p authz.Profile, coordinates []schema.Coordinate) bool {
+	was, is := old.Table.View(p), current.Table.View(p)
+	for _, c := range coordinates {
+		if !is.Grants(c).Covers(was.Grants(c)) {
+			return true
+		}
+		if old.Catalogue.Revision != current.Catalogue.Revision && !sameField(old.Catalogue, current.Catalogue, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// unrecorded is the answer when the ledger failed: nothing is served.
+func (g *gate) unrecorded(x *exchange, err error) {
+	g.front.cfg.Metrics.unrecorded()
+	g.front.cfg.Log.Error("a read could not be recorded and was not served", "requestId", x.id, "error", err.Error())
+	g.code = plan.LedgerUnavailable
+	g.send(failureOf(plan.LedgerUnavailable).status, x.media.contentType(), answer{
+		errors: constantErrors(plan.LedgerUnavailable, x.id), extensions: weir(x.id, "", "", nil),
+	})
+}
+
+// text answers with a document that is no GraphQL response, such as the SDL;
+// recorded and waited for like every other.
+func (g *gate) text(ctx context.Context, x *exchange, contentType string, body []byte) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
+	defer cancel()
+	o := outcome{status: "ok", executed: true, answer: answer{data: body}}
+	x.request.Reads.Kind = "introspection"
+	if code := g.lost(x, o); code != "" {
+		g.refuse(ctx, x, &refusal{code: code})
+		return
+	}
+	record := g.front.record(x, &o)
+	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
+	if err == nil {
+		err = ticket.Wait(ctx, g.front.durability(record.Level))
+	}
+	if err != nil {
+		g.unrecorded(x, err)
+		return
+	}
+	g.receipt = position.String()
+	g.w.Header().Set("X-Weir-Receipt", g.receipt)
+	g.write(http.StatusOK, contentType, body)
+}
+
+// answer is a body in its parts; data and errors are JSON as they were recorded.
+type answer struct {
+	data, errors, extensions []byte
+}
+
+// send puts the parts together.
+func (g *gate) send(status int, contentType string, a answer) {
+	parts := make([][]byte, 0, 7)
+	opening := byte('{')
+	for _, member := range [...]struct {
+		key   string
+		value []byte
+	}{{`"data":`, a.data}, {`"errors":`, a.errors}, {`"extensions":`, a.extensions}} {
+		if member.value != nil {
+			parts = append(parts, append([]byte{opening}, member.key...), member.value)
+			opening = ','
+		}
+	}
+	g.write(status, contentType, append(parts, []byte{'}'})...)
+}
+
+// write is the only place where a graph's body is written, at most once.
+func (g *gate) write(status int, contentType string, parts ...[]byte) {
+	if g.left {
+		return
+	}
+	g.left, g.status = true, status
+	for _, p := range parts {
+		g.bytes += len(p)
+	}
+	h := g.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(g.bytes))
+	g.w.WriteHeader(status)
+	for _, p := range parts {
+		if _, err := g.w.Write(p); err != nil {
+			return // the reader went away; the record stands
+		}
+	}
+}
+
+// shownRevision is how much of a revision's digest an answer shows.
+const shownRevision = 12
+
+// weir is the extensions member of every answer.
+func weir(id, receipt, policy string, more []byte) []byte {
+	b := make([]byte, 0, 96+len(id)+len(receipt)+len(policy)+len(more))
+	b = append(b, `{"weir":{"requestId":"`...)
+	b = append(b, id...)
+	b = append(b, '"')
+	if receipt != "" {
+		policy = policy[:min(len(policy), shownRevision)]
+		b = append(b, `,"receipt":"`...)
+		b = append(b, receipt...)
+		b = append(b, `","policy":"`...)
+		b = append(b, policy...)
+		b = append(b, '"')
+	}
+	if len(more) > 0 {
+		b = append(b, ',')
+		b = append(b, more...)
+	}
+	return append(b, "}}"...)
+}

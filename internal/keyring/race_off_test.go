@@ -1,0 +1,6 @@
+//go:build !race
+
+package keyring
+
+// raceDetector tells whether this test binary runs under the race detector.
+const raceDetector = false

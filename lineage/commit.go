@@ -1,0 +1,280 @@
+package lineage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Ticket is the promise of a commit group; the records of one group share it.
+type Ticket struct {
+	// Each is closed when it is decided; the errors are set before.
+	written, synced   chan struct{}
+	writeErr, syncErr error
+}
+
+// Wait returns nil when the group is as durable as asked, and otherwise
+// ErrLedgerUnavailable with the reason: the disk refused, or the context ended
+// first. Nothing may be served after an error.
+func (t *Ticket) Wait(ctx context.Context, d Durability) error {
+	decided := t.synced
+	if d == Written {
+		decided = t.written
+	}
+	select {
+	case <-decided:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrLedgerUnavailable, context.Cause(ctx))
+	}
+	if d == Written {
+		return t.writeErr
+	}
+	return t.syncErr
+}
+
+// group is what one write and one sync bring to disk.
+type group struct {
+	ticket  Ticket
+	written bool   // the ticket has been decided as far as writing goes
+	ordinal uint64 // of the segment; with offset 0 the group begins it
+	offset  int64
+	buf     []byte
+	records int
+	failed  bool          // the ticket has been decided, against it
+	taken   chan struct{} // closed when Append may fill the next; nil when nobody waits
+}
+
+func (g *group) full(records int) bool { return g.records >= records || len(g.buf) >= maxGroup }
+
+// fail decides the ticket of a group that could not be written or synced.
+func (g *group) fail(err error) {
+	g.failed = true
+	if !g.written {
+		g.ticket.writeErr = err
+		close(g.ticket.written)
+	}
+	g.ticket.syncErr = err
+	close(g.ticket.synced)
+}
+
+// run commits groups one after the other until the log is closed.
+func (l *Log) run() {
+	defer close(l.done)
+	for {
+		g := l.take()
+		for g == nil {
+			select {
+			case <-l.wake:
+			case <-l.quit:
+				// Append refuses since before quit was closed, so what is there
+				// now is all there will be.
+				if g = l.take(); g == nil {
+					return
+				}
+				continue
+			}
+			g = l.take()
+		}
+		if !l.commit(g) {
+			return
+		}
+	}
+}
+
+// take gives the oldest group that is not on disk.
+func (l *Log) take() *group {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seal()
+	if len(l.backlog) == 0 {
+		return nil
+	}
+	g := l.backlog[0]
+	l.backlog = l.backlog[:copy(l.backlog, l.backlog[1:])]
+	return g
+}
+
+// seal moves the group that Append fills behind those that wait. The caller
+// holds mu.
+func (l *Log) seal() {
+	g := l.pending
+	if g == nil {
+		return
+	}
+	l.pending = nil
+	l.size += int64(len(g.buf))
+	l.backlog = append(l.backlog, g)
+	if g.taken != nil {
+		close(g.taken)
+	}
+}
+
+// commit brings a group to disk, however often that takes. It returns false when
+// the log is at its end: closed while the disk refuses, or a failed sync.
+func (l *Log) commit(g *group) bool {
+	for {
+		err := l.write(g)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, errSync) {
+			l.die(g, err)
+			return false
+		}
+		l.refuse(g, err)
+		if !l.pause() {
+			// One more attempt, since Close asked for it.
+			if err = l.write(g); err == nil {
+				break
+			}
+			if errors.Is(err, errSync) {
+				l.die(g, err)
+			}
+			return false
+		}
+	}
+	if !g.failed {
+		g.written = true
+		close(g.ticket.written)
+	}
+	start := time.Now()
+	if err := l.file.Sync(); err != nil {
+		l.die(g, fmt.Errorf("%w of %s: %w", errSync, l.path(g.ordinal), err))
+		return false
+	}
+	l.settle(g, time.Since(start))
+	return true
+}
+
+// write puts the group's bytes at their place. It may be called again after an
+// error: place and bytes are the same each time, so nothing is written twice and
+// no rest of a failed attempt stays behind.
+func (l *Log) write(g *group) error {
+	if l.file == nil || l.fileOrdinal != g.ordinal {
+		if err := l.nextFile(g.ordinal); err != nil {
+			return err
+		}
+	}
+	n, err := l.file.WriteAt(g.buf, g.offset)
+	if err == nil && n < len(g.buf) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		// Give back what was taken, for others on the disk and for whoever reads
+		// the file meanwhile. If that fails too, the next attempt covers it.
+		_ = l.file.Truncate(g.offset)
+		return fmt.Errorf("write %s: %w", l.path(g.ordinal), err)
+	}
+	return nil
+}
+
+// nextFile begins a segment's file. Everything in the one before is synced.
+func (l *Log) nextFile(ordinal uint64) error {
+	path := l.path(ordinal)
+	var file File
+	var err error
+	if l.reuse {
+		file, err = l.config.Files.Open(path, true)
+	} else {
+		file, err = l.config.Files.Create(path)
+	}
+	if err != nil {
+		return err
+	}
+	l.reuse = false
+	if l.file != nil {
+		_ = l.file.Close() // synced; nothing is left to lose
+	}
+	l.file, l.fileOrdinal = file, ordinal
+	if err := l.config.Files.SyncDir(l.config.Dir); err != nil {
+		return fmt.Errorf("%w of %s: %w", errSync, l.config.Dir, err)
+	}
+	return nil
+}
+
+// refuse makes the log unavailable: the tickets of everything not on disk fail,
+// and Append refuses until it is.
+func (l *Log) refuse(g *group, cause error) {
+	err := fmt.Errorf("%w: %w", ErrLedgerUnavailable, cause)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = err
+	l.failAll(g, err)
+}
+
+// failAll decides the tickets of g and of everything behind it. The caller
+// holds mu.
+func (l *Log) failAll(g *group, err error) {
+	l.seal()
+	for _, b := range append([]*group{g}, l.backlog...) {
+		if !b.failed {
+			l.stats.Refused += uint64(b.records)
+			b.fail(err)
+		}
+	}
+}
+
+// pause waits before the next attempt; false when the log is being closed.
+func (l *Log) pause() bool {
+	t := time.NewTimer(l.config.RetryEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.quit:
+		return false
+	}
+}
+
+// settle counts a group that is on disk, and makes the log available again when
+// nothing older than the next record is missing.
+func (l *Log) settle(g *group, sync time.Duration) {
+	if !g.failed {
+		close(g.ticket.synced)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Groups++
+	l.stats.Synced += uint64(g.records)
+	l.stats.Queued -= g.records
+	l.stats.LastSync = sync
+	if len(l.backlog) == 0 {
+		l.down = nil
+	}
+	l.keepBuffer(g.buf)
+}
+
+// die ends the log after a failed sync. Fatal comes first: in production it does
+// not return, so no ticket is ever decided on a disk that lied.
+func (l *Log) die(g *group, cause error) {
+	l.mu.Lock()
+	l.down = fmt.Errorf("%w: %w", ErrLedgerUnavailable, cause)
+	err := l.down
+	l.mu.Unlock()
+	l.config.Fatal(cause)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failAll(g, err)
+}
+
+// spareBuffer gives a buffer that an earlier group is done with. The caller
+// holds mu.
+func (l *Log) spareBuffer() []byte {
+	n := len(l.spare)
+	if n == 0 {
+		return nil
+	}
+	b := l.spare[n-1]
+	l.spare = l.spare[:n-1]
+	return b[:0]
+}
+
+// keepBuffer keeps a buffer for a later group: one fills while one is written.
+// The caller holds mu.
+func (l *Log) keepBuffer(b []byte) {
+	if len(l.spare) < 2 && cap(b) <= maxGroup {
+		l.spare = append(l.spare, b)
+	}
+}

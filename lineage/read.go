@@ -1,0 +1,208 @@
+package lineage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path/filepath"
+	"slices"
+)
+
+// Read gives the records of the log in a folder, from a sequence on, in order.
+// It needs no lock and may run while another process writes: it ends at the last
+// whole frame. Every frame it passes is checked against the one before it; the
+// first error ends it and names the place. Records share their uses and roles
+// and are not to be changed.
+func Read(dir string, from uint64) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		r := &reader{fs: OS(), dir: dir, from: from}
+		defer r.close()
+		for {
+			e, err := r.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// reader walks over the segments of a log that may grow.
+type reader struct {
+	fs   FS
+	dir  string
+	from uint64
+
+	file File
+	scan *scanner
+}
+
+// next gives the next record, or io.EOF where there is none yet; it may be
+// called again then.
+func (r *reader) next() (Entry, error) {
+	for {
+		if r.scan == nil {
+			if err := r.start(); err != nil {
+				return Entry{}, err
+			}
+		}
+		f, err := r.frame()
+		if err != nil {
+			return Entry{}, err
+		}
+		if f == nil { // another segment
+			continue
+		}
+		if f.kind() != frameRecord || f.sequence() < r.from {
+			continue
+		}
+		record, at, err := r.scan.decoder.record(f.body())
+		if err != nil {
+			return Entry{}, r.scan.corrupt(r.scan.offset-int64(len(f)), err.Error())
+		}
+		return Entry{
+			Position: Position{Origin: r.scan.decoder.origin, Epoch: f.epoch(), Sequence: f.sequence()},
+			Time:     at, Record: record, Hash: r.scan.chain.last,
+		}, nil
+	}
+}
+
+// frame gives the next frame, nil after a step to the next segment.
+func (r *reader) frame() (frame, error) {
+	f, err := r.scan.next()
+	var torn *tornError
+	if err == nil {
+		return f, nil
+	}
+	if !errors.Is(err, io.EOF) && !errors.As(err, &torn) {
+		return nil, err
+	}
+	// The writer finishes a segment before it makes the next. So when there is a
+	// next, one more look at this one sees its end.
+	file, err := r.fs.Open(filepath.Join(r.dir, segmentName(r.scan.ordinal+1)), false)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	isLast := err != nil
+	r.scan.forget()
+	f, err = r.scan.next()
+	switch {
+	case err == nil:
+		if !isLast {
+			_ = file.Close()
+		}
+		return f, nil
+	case errors.Is(err, io.EOF), errors.As(err, &torn):
+	default:
+		if !isLast {
+			_ = file.Close()
+		}
+		return nil, err
+	}
+	atEnd := errors.Is(err, io.EOF)
+	switch {
+	case isLast && atEnd:
+		return nil, io.EOF // not written yet
+	case isLast && torn.short:
+		return r.unfinished(torn)
+	case isLast:
+		return nil, r.scan.corrupt(torn.offset, torn.reason)
+	case !atEnd || !r.scan.started:
+		_ = file.Close()
+		return nil, r.scan.corrupt(r.scan.offset, "the segment ends within a frame, though a later one is there")
+	}
+	last := r.scan
+	_ = r.file.Close()
+	r.file = file
+	r.scan = &scanner{
+		file: file, path: filepath.Join(r.dir, segmentName(last.ordinal+1)), ordinal: last.ordinal + 1,
+		chain: last.chain, linked: true,
+	}
+	return nil, nil
+}
+
+// unfinished tells a frame that is being written, io.EOF, from one whose length
+// is damaged: the latter has whole groups behind it.
+func (r *reader) unfinished(torn *tornError) (frame, error) {
+	size, err := r.file.Size()
+	if err != nil {
+		return nil, err
+	}
+	_, behind, err := r.scan.syncedAfter(torn.offset, size)
+	if err != nil {
+		return nil, err
+	}
+	if !behind {
+		return nil, io.EOF
+	}
+	// Or the writer was quick: then the frame is whole by now.
+	r.scan.forget()
+	f, err := r.scan.next()
+	if errors.As(err, &torn) {
+		return nil, r.scan.corrupt(torn.offset, torn.reason)
+	}
+	return f, err
+}
+
+// start opens the newest segment that begins at or before the first record
+// wanted.
+func (r *reader) start() error {
+	ordinals, err := segments(r.fs, r.dir)
+	if err != nil {
+		return fmt.Errorf("read lineage log: %w", err)
+	}
+	for i, ordinal := range slices.Backward(ordinals) {
+		first, err := r.open(ordinal)
+		if err != nil {
+			var torn *tornError
+			newest := i == len(ordinals)-1
+			switch {
+			case newest && i > 0 && errors.Is(err, io.EOF):
+				continue // being made this moment
+			case !newest && errors.Is(err, io.EOF):
+				torn = &tornError{reason: "the segment ends within its first frame, though a later one is there"}
+				fallthrough
+			case errors.As(err, &torn):
+				return &CorruptError{File: filepath.Join(r.dir, segmentName(ordinal)), Offset: torn.offset, Reason: torn.reason}
+			}
+			return err
+		}
+		if first <= r.from || i == 0 {
+			return nil
+		}
+		r.close()
+	}
+	return io.EOF
+}
+
+// open opens a segment, reads its first frame, and gives the first sequence;
+// io.EOF when the frame is not there yet.
+func (r *reader) open(ordinal uint64) (uint64, error) {
+	path := filepath.Join(r.dir, segmentName(ordinal))
+	file, err := r.fs.Open(path, false)
+	if err != nil {
+		return 0, err
+	}
+	r.file, r.scan = file, &scanner{file: file, path: path, ordinal: ordinal}
+	f, err := r.scan.next()
+	var torn *tornError
+	if errors.As(err, &torn) && torn.short {
+		f, err = r.unfinished(torn)
+	}
+	if err != nil {
+		r.close()
+		return 0, err
+	}
+	return f.sequence(), nil
+}
+
+func (r *reader) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	r.file, r.scan = nil, nil
+}
