@@ -147,7 +147,7 @@ func (s *statement) prepare(ctx context.Context, c *pgxpool.Conn) (*prepared, er
 		}
 	}
 	if len(description.ParamOIDs) != len(s.query.Slots) || len(description.Fields) < s.query.Cells+s.query.Scopes {
-		return nil, errors.New("postgres: the server counts parameters or columns otherwise")
+		return nil, &adapters.Error{Kind: adapters.Invalid, Cause: errors.New("postgres: the server counts parameters or columns otherwise")}
 	}
 	p := &prepared{description: description, used: state.clock}
 	for i := range s.query.Slots {

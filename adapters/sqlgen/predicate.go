@@ -117,6 +117,9 @@ func (r *renderer) after(alias string, a adapters.After) string {
 			behind = "(" + behind + " OR NOT " + isNull + " AND " + ref + " IS NULL)"
 		}
 		alternatives = append(alternatives, strings.Join(append(prefix, behind), " AND "))
+		if i == len(a.Order)-1 {
+			break
+		}
 		equal := r.dialect.isTrue("(" + r.dialect.equal(r, ref, c, schema.Eq, param) + ")")
 		prefix = append(prefix[:len(prefix):len(prefix)], "("+equal+" OR "+isNull+" AND "+ref+" IS NULL)")
 	}

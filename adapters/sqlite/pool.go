@@ -51,7 +51,7 @@ type prepared struct {
 
 var errClosed = errors.New("the adapter is closed")
 
-func newPool(config Config, onRead func(table, column string)) (*pool, error) {
+func newPool(config Config, may readable) (*pool, error) {
 	d := &sqlite.Driver{}
 	for name, compare := range map[string]func(a, b string) int{
 		sqlgen.CollateDecimal:  cell.CompareDecimal,
@@ -63,7 +63,7 @@ func newPool(config Config, onRead func(table, column string)) (*pool, error) {
 		}
 	}
 	d.RegisterConnectionHook(func(c sqlite.ExecQuerierContext, _ string) error {
-		return harden(c, onRead)
+		return harden(c, may)
 	})
 	dsn, err := dataSource(config)
 	if err != nil {
@@ -93,7 +93,7 @@ var errEncoding = errors.New("the database is not encoded in UTF-8")
 
 // harden refuses databases whose texts would not compare by code point, and
 // leaves a connection able to do nothing but read.
-func harden(c sqlite.ExecQuerierContext, onRead func(table, column string)) error {
+func harden(c sqlite.ExecQuerierContext, may readable) error {
 	rows, err := c.QueryContext(context.Background(), "PRAGMA encoding", nil)
 	if err != nil {
 		return err
@@ -116,10 +116,9 @@ func harden(c sqlite.ExecQuerierContext, onRead func(table, column string)) erro
 	return registerer.RegisterAuthorizer(func(action sqlite.AuthorizerActionCode, arg1, arg2, _, _ string) sqlite.AuthorizerReturnCode {
 		switch action {
 		case sqlite.AuthRead:
-			if onRead != nil {
-				onRead(arg1, arg2)
+			if may == nil || may(arg1, arg2) {
+				return sqlite.AuthorizerOK
 			}
-			return sqlite.AuthorizerOK
 		case sqlite.AuthSelect, sqlite.AuthFunction, sqlite.AuthRecursive:
 			return sqlite.AuthorizerOK
 		case sqlite.AuthPragma:

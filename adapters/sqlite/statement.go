@@ -125,7 +125,7 @@ func argument(slot *sqlgen.Slot, arg *adapters.Arg) driver.Value {
 		return single(&slot.Column, arg)
 	}
 	if arg.Null {
-		return nil
+		return "[null]" // to be in it is unknown; to be in no list would be false
 	}
 	list := []byte{'['}
 	for i, text := range arg.List {
