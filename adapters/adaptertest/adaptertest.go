@@ -39,8 +39,9 @@ type Source struct {
 	Adapter adapters.Adapter
 	// InUse counts the connections that fetches hold.
 	InUse func() int
-	// Explain gives the engine's plan for a statement, which names the indexes
-	// it uses.
+	// Explain gives those lines of the engine's plan for a statement that name
+	// an index in which it searches; to read an index from end to end is not
+	// to search.
 	Explain func(t testing.TB, statement string) string
 	// Write tries to insert a row into a table, in a session that was made just
 	// as the adapter makes its own. It must fail.

@@ -77,7 +77,7 @@ func limits(t *testing.T, h Harness) {
 		}
 	}
 	shape := &adapters.Shape{Table: "t", Columns: []adapters.Column{n}, Params: []adapters.Param{{Kind: schema.Int}}, Limit: &adapters.Bound{}}
-	for _, a := range []adapters.Arg{arg("-1"), {Null: true}, arg("x"), arg("99999999999999999999"), arg("")} {
+	for _, a := range []adapters.Arg{arg("-1"), {Null: true}, {Null: true, Text: "5"}, arg("x"), arg("99999999999999999999"), arg("")} {
 		if _, err := fetch(s.Adapter, shape, []adapters.Arg{a}, nil); err == nil {
 			t.Errorf("the limit %+v is accepted", a)
 		}

@@ -318,7 +318,13 @@ func (s *server) explain(t testing.TB, space, statement string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(lines, "\n")
+	var searched []string
+	for i := 1; i < len(lines); i++ {
+		if strings.Contains(lines[i], "Index Cond:") {
+			searched = append(searched, lines[i-1], lines[i])
+		}
+	}
+	return strings.Join(searched, "\n")
 }
 
 func BenchmarkFetch(b *testing.B) { adaptertest.Benchmark(b, newServer(b).harness()) }

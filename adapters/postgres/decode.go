@@ -191,10 +191,7 @@ func append4(dst []byte, d decoder, v uint32) ([]byte, bool) {
 	n := int64(int32(v)) //nolint:gosec // its two's complement
 	switch d {
 	case decodeDate:
-		if n == maxDays || n == minDays {
-			return dst, false
-		}
-		return cell.AppendDate(dst, n+epochDays)
+		return cell.AppendDate(dst, n+epochDays) // which refuses the infinities too
 	case decodeFloat4:
 		return cell.AppendFloat(dst, float64(math.Float32frombits(v)), 32)
 	default:
@@ -206,7 +203,7 @@ func append8(dst []byte, d decoder, v uint64) ([]byte, bool) {
 	n := int64(v) //nolint:gosec // its two's complement
 	switch d {
 	case decodeInstant:
-		if n >= maxMicros-epochMicros || n == minMicros {
+		if n > math.MaxInt64-epochMicros { // infinity, and what is far beyond dates
 			return dst, false
 		}
 		return cell.AppendDateTime(dst, n+epochMicros)

@@ -35,8 +35,21 @@ type rows struct {
 
 var _ adapters.Rows = (*rows)(nil)
 
-// start runs the statement up to its first row.
+// start runs the statement up to its first row. A connection that turns out to
+// have been lost while it was idle is no failure of the source: nothing was
+// read, so that the statement is run once more, on a new connection.
 func (r *rows) start(args []adapters.Arg, keys *adapters.Keys) error {
+	err := r.try(args, keys)
+	if err == nil || r.conn == nil || !r.conn.Conn().IsClosed() || r.ctx.Err() != nil || r.adapter.isClosed() {
+		return err
+	}
+	r.conn.Release()
+	r.conn, r.result = nil, nil
+	r.adapter.pool.Reset() // the others that are idle will be lost too
+	return r.try(args, keys)
+}
+
+func (r *rows) try(args []adapters.Arg, keys *adapters.Keys) error {
 	conn, err := r.adapter.pool.Acquire(r.ctx)
 	if err != nil {
 		return err

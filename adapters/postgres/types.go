@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"math"
 	"strconv"
 	"strings"
 
@@ -218,11 +217,3 @@ func wider(k schema.Scalar, inferred uint32) uint32 {
 	}
 	return 0
 }
-
-// infinities of date and timestamp.
-const (
-	maxDays   = math.MaxInt32
-	minDays   = math.MinInt32
-	maxMicros = math.MaxInt64
-	minMicros = math.MinInt64
-)

@@ -257,8 +257,9 @@ func explain(t testing.TB, a *Adapter, statement string) string {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		detail, _ := row[3].(string)
-		b.WriteString(detail + "\n")
+		if detail, _ := row[3].(string); strings.HasPrefix(detail, "SEARCH") {
+			b.WriteString(detail + "\n")
+		}
 	}
 }
 
