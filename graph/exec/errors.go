@@ -26,6 +26,8 @@ func sentence(code plan.Code) string {
 		return "a department's source is not available"
 	case plan.SourceTimeout:
 		return "a department's source did not answer in time"
+	case plan.RateLimited:
+		return "the budget of this day is spent"
 	case plan.BadRequest:
 		return "an argument is not valid"
 	default:

@@ -49,6 +49,9 @@ type Config struct {
 	CursorLife time.Duration
 	// Now is the clock; time.Now.
 	Now func() time.Time
+	// Budgets keeps the durable budgets; without it every operation that would
+	// be charged is refused.
+	Budgets Budgets
 	// Ages tells how old the sources are; nil when nobody knows.
 	Ages Ages
 	// Observe is told of every fetch that ran, from the fetch's goroutine; may
@@ -78,6 +81,7 @@ type Executor struct {
 	maxBytes    int64
 	cursorLife  time.Duration
 	now         func() time.Time
+	budgets     Budgets
 	ages        Ages
 	observe     func(Fetched)
 	report      func(error)
@@ -98,7 +102,7 @@ func New(cfg Config) (*Executor, error) {
 		departments: make(map[string]*department, len(cfg.Adapters)),
 		maxRows:     orElse(cfg.MaxRows, 200_000), maxBytes: orElse(cfg.MaxBytes, 256<<20),
 		cursorLife: orElse(cfg.CursorLife, time.Hour),
-		now:        cfg.Now, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
+		now:        cfg.Now, budgets: cfg.Budgets, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
 	}
 	if e.limits == (plan.Limits{}) {
 		e.limits = plan.DefaultLimits()
@@ -158,14 +162,14 @@ func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.R
 		req.Generation.Catalogue == nil || req.Generation.Table == nil || req.Generation.Documents == nil {
 		return opCtx, refusals(refusal(plan.Forbidden), "")
 	}
-	if errs := e.plan(req, params, opCtx); len(errs) > 0 {
+	if errs := e.plan(ctx, req, params, opCtx); len(errs) > 0 {
 		req.Reads.Kind, req.Reads.Code = "refused", string(errs[0].Code)
 		return opCtx, refusals(errs, req.ID)
 	}
 	return opCtx, nil
 }
 
-func (e *Executor) plan(req *resolvers.Request, params *graphql.RawParams, opCtx *graphql.OperationContext) (errs plan.Errors) {
+func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *graphql.RawParams, opCtx *graphql.OperationContext) (errs plan.Errors) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.report(fmt.Errorf("%w: at %s", errPanic, panicPlace(debug.Stack())))
@@ -196,7 +200,11 @@ func (e *Executor) plan(req *resolvers.Request, params *graphql.RawParams, opCtx
 	}
 	r, _ := e.runs.Get().(*run)
 	r.begin(e, req, prog, vars)
-	if errs := r.prepare(); errs != nil {
+	errs = r.prepare()
+	if errs == nil {
+		errs = r.spend(ctx)
+	}
+	if errs != nil {
 		e.recycle(r)
 		return errs
 	}

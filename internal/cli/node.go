@@ -22,6 +22,7 @@ import (
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
 	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/internal/store"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -58,6 +59,10 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	if err != nil {
 		return n, err
 	}
+	control, err := n.openStore(ctx, cfg)
+	if err != nil {
+		return n, err
+	}
 	if err := n.openAdapters(); err != nil {
 		return n, err
 	}
@@ -69,13 +74,13 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	}
 	n.following = append(n.following, n.revisions.Run)
 	n.closing = append(n.closing, n.revisions.Close)
-	if err := n.openFront(ctx, ring, ledger, metrics); err != nil {
+	if err := n.openFront(ctx, ring, ledger, control, metrics); err != nil {
 		return n, err
 	}
 	return n, nil
 }
 
-func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineage.Log, metrics *gateway.Metrics) error {
+func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineage.Log, kept *store.Store, metrics *gateway.Metrics) error {
 	ages := exec.NewFreshness(exec.FreshnessConfig{
 		Adapters:  n.adapters,
 		Catalogue: func() *schema.Catalogue { return n.revisions.Current().Catalogue },
@@ -92,7 +97,8 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	report := func(err error) { n.log.Error("an executor is at fault", "error", err.Error()) }
 	data, err := exec.New(exec.Config{
 		Adapters: n.adapters, Keys: ring, Limits: limitsOf(n.cfg), Departments: departmentLimits(n.cfg), Ages: ages,
-		Report: report,
+		Budgets: budgets{kept},
+		Report:  report,
 		Observe: func(f exec.Fetched) {
 			if f.Cause != nil {
 				// Adapters strip values, arguments and addresses from their errors.

@@ -40,7 +40,8 @@ type Config struct {
 	Mode string `yaml:"mode"`
 	// Listen is the address of the HTTP front, "host:port".
 	Listen string `yaml:"listen"`
-	// State is the folder of everything the node writes: ledger and key ring.
+	// State is the folder of everything the node writes: ledger, key ring and
+	// control store.
 	State string `yaml:"state"`
 	// Schema is the folder of the departments' SDL (*.graphqls). Watched.
 	Schema string `yaml:"schema"`
@@ -74,8 +75,9 @@ type Config struct {
 	// Keys is the key ring's file; "" for state/keyring.
 	Keys string `yaml:"keys"`
 
-	Limits Limits `yaml:"limits"`
-	Server Server `yaml:"server"`
+	Limits  Limits  `yaml:"limits"`
+	Budgets Budgets `yaml:"budgets"`
+	Server  Server  `yaml:"server"`
 }
 
 // Names are a thing's names for people.
@@ -260,6 +262,7 @@ func Default() *Config {
 		PurposeRequiredFrom: "L3",
 		Offices:             Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
 		Ledger:              Ledger{Origin: "node-a"},
+		Budgets:             defaultBudgets(),
 		Limits: Limits{
 			Body: 256 << 10, Tokens: 2_000, Depth: 12, IntrospectionDepth: 15, Aliases: 30,
 			Directives: 50, DirectivesPerNode: 5, Fragments: 50, Selections: 5_000, Roots: 20,

@@ -150,6 +150,9 @@ func TestRefusals(t *testing.T) {
 		{"offices", "listen: 127.0.0.1:9000", "offices: {operator: boss, auditor: boss}", []string{"one role holds two offices"}},
 		{"weaker durability", "listen: 127.0.0.1:9000", "ledger: {durability: {L3: written}}", []string{"weir.yaml:2:23: ledger.durability.L3: an answer above the lowest level must wait for synced"}},
 		{"limits off", "listen: 127.0.0.1:9000", "limits: {body: 0, depth: -1}", []string{"limits.body: 0 is not between", "limits.depth: -1 is not between"}},
+		{"budgets off", "listen: 127.0.0.1:9000", "budgets: {matchPerReader: 0, matchPerKey: -1, timeZone: Mars/Olympus}", []string{
+			"budgets.matchPerReader: 0 is not between", "budgets.matchPerKey: -1 is not between", `budgets.timeZone: unknown time zone "Mars/Olympus"`,
+		}},
 		{"no time limit", "listen: 127.0.0.1:9000", "server: {requestTimeout: 0s}", []string{"server.requestTimeout"}},
 		{"unknown level", "listen: 127.0.0.1:9000", "purposeRequiredFrom: L9", []string{`purposeRequiredFrom: unknown level "L9" (L1, L2, L3, L4)`}},
 		{"state is schema", "listen: 127.0.0.1:9000", "state: schema", []string{"state and schema are one folder"}},

@@ -57,6 +57,7 @@ func (c *Config) problems() Errors {
 	c.checkOffices(v)
 	c.checkLedger(v)
 	c.checkBounds(v)
+	c.checkBudgets(v)
 	return v.found
 }
 

@@ -465,3 +465,22 @@ func short(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
 }
+
+// TestDigest: equal identifiers have equal digests under one key and use, and
+// nothing else has.
+func TestDigest(t *testing.T) {
+	one, two := fixed(t, oneKey), fixed(t, twoKey)
+	seen := map[[16]byte]string{}
+	for name, d := range map[string][16]byte{
+		"x": one.Digest("budget", []byte("x")), "y": one.Digest("budget", []byte("y")), "empty": one.Digest("budget", nil),
+		"other use": one.Digest("other", []byte("x")), "other key": two.Digest("budget", []byte("x")),
+	} {
+		if twin, ok := seen[d]; ok {
+			t.Errorf("%s and %s have one digest", name, twin)
+		}
+		seen[d] = name
+	}
+	if seen[one.Digest("budget", []byte("x"))] != "x" {
+		t.Error("the digest is not stable")
+	}
+}

@@ -102,6 +102,12 @@ func (r *Ring) Tag(use string, id []byte) [8]byte {
 	return [8]byte(sum[:8])
 }
 
+// Digest is 128 bits of HMAC-SHA256 of an identifier under the active key, for
+// stores that must tell identifiers apart and never learn them.
+func (r *Ring) Digest(use string, id []byte) [16]byte {
+	return r.keys[0].suite(use).pseudonym.sum16(nil, id)
+}
+
 // Pseudonym is a stable stand-in for a name under the active key: 128 bits of
 // HMAC-SHA256 as 22 characters of URL-safe base64.
 func (r *Ring) Pseudonym(use, name string) string {
