@@ -39,32 +39,67 @@ func Explain(p *Policy, c *schema.Catalogue, s Settings, profile Profile, at sch
 	if err != nil {
 		return nil, err
 	}
+	return t.Explain(profile, at), nil
+}
+
+// Explain says what the table holds for a profile on a coordinate, and which
+// rules of its policy say so. It reads every rule: for people who ask, not for
+// requests that are served.
+func (t *Table) Explain(profile Profile, at schema.Coordinate) *Explanation {
 	e := &Explanation{Coordinate: at, Profile: profile, Grants: t.View(profile).Grants(at)}
 	slot, ok := t.slots[at]
 	if !ok {
-		return e, nil
+		return e
 	}
 	target := &t.cells[slot]
-	e.Department, e.Level = target.department, c.Levels.Name(target.level)
-	x := explainer{table: t, cell: target, profile: t.canonical(profile), stated: profile.Purpose, inherits: p.inheritance()}
-	for i := range p.Rules {
-		r := &p.Rules[i]
+	e.Department, e.Level = target.department, t.levels.Name(target.level)
+	x := explainer{table: t, cell: target, profile: t.canonical(profile), stated: profile.Purpose, inherits: t.inherits}
+	for i := range t.policy.Rules {
+		r := &t.policy.Rules[i]
 		if !slices.Contains(target.resources[:], r.Resource) {
 			continue
 		}
-		d := x.judge(r)
-		switch {
-		case len(d.Lacks) == 0 && r.deny():
-			e.Deny = append(e.Deny, d)
-		case len(d.Lacks) == 0:
-			e.Allow = append(e.Allow, d)
-		case !r.deny() && (e.Nearest == nil || len(d.Lacks) < len(e.Nearest.Lacks)):
-			if caps, _ := parseAccess(r.Access); caps.Closure()&^e.Grants.Always() != None {
-				e.Nearest = &d
-			}
+		e.file(x.judge(r), e.Grants.Always())
+	}
+	return e
+}
+
+// file puts a rule where it belongs; held is what a nearer rule must exceed.
+func (e *Explanation) file(d Deciding, held Caps) {
+	switch {
+	case len(d.Lacks) == 0 && d.Rule.deny():
+		e.Deny = append(e.Deny, d)
+	case len(d.Lacks) == 0:
+		e.Allow = append(e.Allow, d)
+	case !d.Rule.deny() && (e.Nearest == nil || len(d.Lacks) < len(e.Nearest.Lacks)):
+		if caps, _ := parseAccess(d.Rule.Access); caps.Closure()&^held != None {
+			e.Nearest = &d
 		}
 	}
-	return e, nil
+}
+
+// Where is the explanation for one row, of which it is known which scopes are
+// true: rules whose scope does not hold there no longer decide. truth is never
+// asked for ScopeAll and ScopeOwnDepartment.
+func (e *Explanation) Where(truth func(scope string) Truth) *Explanation {
+	out := *e
+	out.Allow, out.Deny, out.Nearest = nil, nil, nil
+	held := e.Grants.Under(truth)
+	for _, d := range slices.Concat(e.Allow, e.Deny) {
+		if s := d.Rule.Scope; s != ScopeAll && s != ScopeOwnDepartment {
+			switch t := truth(s); {
+			case d.Rule.deny() && t == False:
+				continue
+			case !d.Rule.deny() && t != True:
+				d.Lacks = append(slices.Clone(d.Lacks), "scope "+s)
+			}
+		}
+		out.file(d, held)
+	}
+	if e.Nearest != nil {
+		out.file(*e.Nearest, held)
+	}
+	return &out
 }
 
 type explainer struct {

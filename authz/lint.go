@@ -101,7 +101,7 @@ func (l *linter) wordsOf(r *Rule) {
 		l.fail(r.position(columnAccess), codeAnyInAllow, "name match, aggregate, mask or clear", "any is for denials")
 	}
 	if _, ok := l.catalogue.Levels.Rank(r.Level); !ok {
-		l.fail(r.position(columnLevel), codeUnknownLevel, near(r.Level, levelNames(l.catalogue.Levels)...), "unknown level %q", r.Level)
+		l.fail(r.position(columnLevel), codeUnknownLevel, "there are "+strings.Join(levelNames(l.catalogue.Levels), ", "), "unknown level %q", r.Level)
 	}
 	if _, _, ok := parseResource(r.Resource); !ok {
 		l.fail(r.position(columnResource), codeInvalidResource, "write *, Type.*, Type._row or Type.field", "%q is not a resource", r.Resource)
@@ -197,16 +197,16 @@ func (l *linter) roles() {
 	for i := range l.policy.Inherits {
 		g := &l.policy.Inherits[i]
 		if g.Parent != "" && !ruled[g.Parent] && !child[g.Parent] && !configured[g.Parent] {
-			l.fail(g.position(1), codeUnknownRole, similar(g.Parent, known...), "no rule is about role %q", g.Parent)
+			l.fail(g.position(1), codeUnknownRole, schema.DidYouMean(g.Parent, known...), "no rule is about role %q", g.Parent)
 		}
 		if ruled[g.Role] || inherited[g.Role] || configured[g.Role] || g.Role == "" || said[g.Role] {
 			continue
 		}
 		said[g.Role] = true
 		if l.settings.Roles != nil {
-			l.fail(g.position(0), codeUnknownRole, similar(g.Role, known...), "no token carries role %q", g.Role)
+			l.fail(g.position(0), codeUnknownRole, schema.DidYouMean(g.Role, known...), "no token carries role %q", g.Role)
 		} else {
-			l.warn(g.position(0), codeUnknownRole, similar(g.Role, known...), "role %q has no rule of its own", g.Role)
+			l.warn(g.position(0), codeUnknownRole, schema.DidYouMean(g.Role, known...), "role %q has no rule of its own", g.Role)
 		}
 	}
 	if l.settings.Roles == nil {
@@ -218,7 +218,7 @@ func (l *linter) roles() {
 			continue
 		}
 		said[r.Role] = true
-		l.fail(r.position(columnRole), codeUnknownRole, similar(r.Role, l.settings.Roles...), "no token carries role %q", r.Role)
+		l.fail(r.position(columnRole), codeUnknownRole, schema.DidYouMean(r.Role, l.settings.Roles...), "no token carries role %q", r.Role)
 	}
 }
 
@@ -265,50 +265,9 @@ func sortedKeys(sets ...map[string]bool) []string {
 
 // near suggests the known word closest to what was written, or all of a few.
 func near(word string, known ...string) string {
-	s := similar(word, known...)
+	s := schema.DidYouMean(word, known...)
 	if s == "" && len(known) > 0 && len(known) <= 8 {
 		return "there are " + strings.Join(known, ", ")
 	}
 	return s
-}
-
-// similar suggests the known word closest to what was written, if one is close.
-func similar(word string, known ...string) string {
-	best, distance := "", min(4, (len(word)+1)/2)
-	for _, k := range known {
-		if d := edits(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + best + "?"
-}
-
-// edits is the Levenshtein distance in bytes. Words longer than any name are
-// not compared.
-func edits(a, b string) int {
-	const longest = 128
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	var room [longest + 1]int
-	row := room[:len(b)+1]
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -42,9 +42,9 @@ func (l *linter) names(r *Rule) bool {
 		t := l.catalogue.Types[typ]
 		switch {
 		case t == nil:
-			l.fail(r.position(columnResource), codeUnknownType, similar(typ, l.types()...), "unknown type %q", typ)
+			l.fail(r.position(columnResource), codeUnknownType, schema.DidYouMean(typ, l.types()...), "unknown type %q", typ)
 		case field != "" && field != wildcard && t.Field(field) == nil:
-			l.fail(r.position(columnResource), codeUnknownField, similar(field, fieldNames(t)...), "type %q has no field %q", typ, field)
+			l.fail(r.position(columnResource), codeUnknownField, schema.DidYouMean(field, fieldNames(t)...), "type %q has no field %q", typ, field)
 		case r.Department != wildcard && l.hasDepartment(r.Department) && t.Source.Department != r.Department:
 			l.fail(r.position(columnDepartment), codeWrongDepartment, "write "+t.Source.Department, "type %q is department %q's", typ, t.Source.Department)
 		}

@@ -23,6 +23,7 @@ type Table struct {
 	settings Settings
 	levels   schema.Levels
 	revision string
+	policy   *Policy // what it was compiled from, for explanations
 	roles    map[string]role
 	inherits inheritance
 	cells    []cell
@@ -70,7 +71,7 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, l.found)
 	}
 	t := &Table{
-		settings: s, levels: c.Levels, revision: p.Revision,
+		settings: s, levels: c.Levels, revision: p.Revision, policy: p,
 		roles: make(map[string]role), inherits: p.inheritance(),
 		cells: cells(c),
 		views: make(map[string]*View), interned: make(map[[16]byte]*Grants),
@@ -90,6 +91,16 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 
 // Revision is that of the policy.
 func (t *Table) Revision() string { return t.revision }
+
+// Roles are those that the policy knows, sorted: by a rule or by inheritance.
+func (t *Table) Roles() []string {
+	out := make([]string, 0, len(t.roles))
+	for name := range t.roles {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
 
 func (t *Table) role(name string) role {
 	r := t.roles[name]

@@ -91,6 +91,12 @@ func didYouMean(written string, known []string, format func(string) string) stri
 	return "did you mean " + format(best) + "?"
 }
 
+// DidYouMean suggests the known name nearest to the one written, as in "did you
+// mean phone?"; "" when none is near.
+func DidYouMean(written string, known ...string) string {
+	return didYouMean(written, known, func(s string) string { return s })
+}
+
 func quoted(s string) string { return `"` + s + `"` }
 
 // distance is the number of insertions, deletions, replacements and swaps of

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 )
 
-//go:embed weir.yaml schema/*.graphqls policy/*.csv
+//go:embed weir.yaml schema/*.graphqls policy/*.csv policy/tests/*.txt
 var files embed.FS
 
 // Files are the example's weir.yaml and its schema/ and policy/ folders.

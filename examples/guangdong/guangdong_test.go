@@ -5,12 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/authz/policytest"
+	"github.com/weir-data/weir/schema"
 )
 
 func TestIdentityNumbersBelongToNobody(t *testing.T) {
@@ -132,6 +137,55 @@ func TestTokensFitTheData(t *testing.T) {
 	for _, want := range []string{`id: "` + s.Citizen + `"`, "region: " + s.Region} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("weir.yaml does not hold %q", want)
+		}
+	}
+}
+
+// The example's policy is what its tests say, for every role on every
+// coordinate.
+func TestPolicy(t *testing.T) {
+	read := func(pattern string) []schema.File {
+		names, err := fs.Glob(Files(), pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		var out []schema.File
+		for _, name := range names {
+			text, err := fs.ReadFile(Files(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, schema.File{Name: name, Text: string(text)})
+		}
+		return out
+	}
+	catalogue, found := schema.Load(read("schema/*.graphqls"), schema.Settings{})
+	if found.Failed() {
+		t.Fatal(found)
+	}
+	policy, found := authz.Parse(read("policy/*.csv"))
+	settings := authz.DefaultSettings(catalogue.Levels)
+	settings.Purposes = []string{"newborn-registration", "company-registration", "case-handling", "statistics", "self-service"}
+	found = append(found, authz.Lint(policy, catalogue, settings)...)
+	if len(found) > 0 {
+		t.Error(found)
+	}
+	table, err := authz.Compile(policy, catalogue, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := policytest.Subject{Table: table, Catalogue: catalogue, Purposes: settings.Purposes, Roles: []string{"operator", "security", "auditor"}}
+	suite, found := policytest.Parse(read("policy/tests/*.txt"), on)
+	if len(found) > 0 {
+		t.Fatal(found)
+	}
+	result := suite.Run(on)
+	for _, f := range result.Failures {
+		t.Error(f)
+	}
+	for _, c := range result.Coverage {
+		if c.Covered < c.Total {
+			t.Errorf("%s is not tested on %v", c.Role, c.Missing)
 		}
 	}
 }

@@ -27,6 +27,7 @@ const (
 	ExitFailed      = 1 // the command could not do what it was asked
 	ExitUsage       = 2 // unknown command, flag or argument
 	ExitRefused     = 3 // configuration, schema or policy is at fault
+	ExitTests       = 4 // tests of the policy failed
 	ExitEnvironment = 5 // port, disk, folder or database is at fault
 )
 
@@ -106,7 +107,7 @@ func (s *streams) root() *cobra.Command {
 decide field by field who sees what, and every read is recorded before it leaves.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, schema or policy
-refused, 5 port, disk, folder or database at fault.`,
+refused, 4 policy tests failed, 5 port, disk, folder or database at fault.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
