@@ -1,0 +1,226 @@
+package noninterference
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-data/weir/schema"
+)
+
+// newDatabase draws rows.
+func (w *world) newDatabase(s source) database {
+	db := make(database, len(w.types))
+	for i, t := range w.types {
+		for id := range 2 + s.IntN(6) {
+			if r := w.newRow(s, db, t, id); r != nil {
+				db[i] = append(db[i], r)
+			}
+		}
+	}
+	return db
+}
+
+// newRow draws a row whose key and tie-break no other has; nil when it finds
+// none.
+func (w *world) newRow(s source, db database, t *typ, id int) *row {
+	for range 10 {
+		r := &row{id: id, tie: newTie(s)}
+		for _, f := range t.fields {
+			r.cells = append(r.cells, w.newCell(s, t, f))
+		}
+		if unique(db, t, r) {
+			return r
+		}
+	}
+	return nil
+}
+
+// newTie spreads over many lengths of text.
+func newTie(s source) int64 { return s.Int64N(pick(s, int64(100), 10_000, 1<<40)) - 20 }
+
+func (w *world) newCell(s source, t *typ, f *field) cell {
+	key := slices.ContainsFunc(t.keys, func(k int) bool { return t.fields[k] == f })
+	if !key && s.chance(18) {
+		return cell{null: true}
+	}
+	return cell{text: pick(s, t.domain(f)...)}
+}
+
+// unique reports whether the row may stand in its table: a key without NULL and
+// a tie-break that no other row has.
+func unique(db database, t *typ, r *row) bool {
+	for _, k := range t.keys {
+		if r.cells[k].null {
+			return false
+		}
+	}
+	for _, other := range db[t.index] {
+		if other.id == r.id {
+			continue
+		}
+		same := true
+		for _, k := range t.keys {
+			same = same && compare(t.fields[k].kind, other.cells[k].text, r.cells[k].text) == 0
+		}
+		if same || other.tie == r.tie {
+			return false
+		}
+	}
+	return true
+}
+
+// longestKey is how long a key may be, in bytes, for its handle to have the
+// length of every other.
+const longestKey = 48
+
+// change is one redrawn thing: a row put in the place of another (or of none),
+// or removed.
+type change struct {
+	t    int
+	id   int
+	to   *row // nil: removed
+	what string
+}
+
+func (c change) apply(w *world, db database) (database, bool) {
+	out := db.clone()
+	rows := out[c.t]
+	at := slices.IndexFunc(rows, func(r *row) bool { return r.id == c.id })
+	switch {
+	case c.to == nil && at < 0:
+		return nil, false
+	case c.to == nil:
+		out[c.t] = slices.Delete(rows, at, at+1)
+	case !unique(out, w.types[c.t], c.to):
+		return nil, false
+	case at >= 0:
+		rows[at] = c.to
+	default:
+		out[c.t] = append(rows, c.to)
+	}
+	return out, true
+}
+
+// redraw makes a database that is alike for the session: it draws changes and
+// keeps those after which the oracles still observe the same.
+func (ss *session) redraw(s source, first database, attempts int) (database, []change) {
+	w := ss.w
+	before := ss.observe(first)
+	second := first
+	var kept []change
+	next := 100
+	for range attempts {
+		t := pick(s, w.types...)
+		rows := second[t.index]
+		var c change
+		switch n := s.IntN(20); {
+		case n == 0 && len(rows) > 0:
+			r := pick(s, rows...)
+			c = change{t.index, r.id, nil, fmt.Sprintf("%s#%d removed", t.name, r.id)}
+		case n <= 2:
+			r := w.newRow(s, second, t, next)
+			if r == nil {
+				continue
+			}
+			next++
+			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d added: %s", t.name, r.id, t.show(r))}
+		case len(rows) == 0:
+			continue
+		case n <= 4:
+			r := pick(s, rows...).clone()
+			r.tie = newTie(s)
+			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d row_no = %d", t.name, r.id, r.tie)}
+		default:
+			r := pick(s, rows...).clone()
+			i := s.IntN(len(t.fields))
+			was := r.cells[i]
+			r.cells[i] = ss.otherCell(s, t, i, was, second)
+			// A handle seals a key in a bucket of 64 bytes: that a key is longer than
+			// docs/security.md allows shows in its length, and is left out here.
+			if r.cells[i] == was || slices.Contains(t.keys, i) && len(r.cells[i].text) > longestKey {
+				continue
+			}
+			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d.%s: %s -> %s", t.name, r.id, t.fields[i].name, was, r.cells[i])}
+		}
+		changed, ok := c.apply(w, second)
+		if !ok || !equalViews(before, ss.observe(changed)) {
+			continue
+		}
+		second = changed
+		kept = append(kept, c)
+	}
+	return second, kept
+}
+
+// otherCell draws what a protected cell may become: biased to NULLs, extremes,
+// what masks make, equal values, and what joins or the session name.
+func (ss *session) otherCell(s source, t *typ, i int, was cell, db database) cell {
+	f := t.fields[i]
+	domain := t.domain(f)
+	switch s.IntN(8) {
+	case 0:
+		return cell{null: true}
+	case 1:
+		if rows := db[t.index]; len(rows) > 0 {
+			return pick(s, rows...).cells[i]
+		}
+	case 2:
+		for _, st := range ss.stated {
+			for n, k := range st.fields {
+				if st.t == t && k == i {
+					return cell{text: st.values[n]}
+				}
+			}
+		}
+	case 3:
+		if f.kind == schema.String && !f.list {
+			return cell{text: pick(s, append(append(persons(), keyPool(f.kind)...), pool(f.kind)...)...)}
+		}
+	case 4:
+		if !was.null {
+			return near(s, f, was)
+		}
+	case 5:
+		return cell{text: domain[pick(s, 0, len(domain)-1)]}
+	}
+	return cell{text: pick(s, domain...)}
+}
+
+// near changes a value a little, so that masks that keep a part of it give the
+// same.
+func near(s source, f *field, was cell) cell {
+	switch {
+	case f.list:
+	case f.kind == schema.String || f.kind == schema.ID:
+		runes := []rune(was.text)
+		if len(runes) > 1 {
+			at := 1 + s.IntN(len(runes)-1)
+			runes = slices.Insert(runes, at, []rune(pick(s, "x", "三", strings.Repeat("y", 70)))...)
+		} else {
+			runes = append(runes, []rune(pick(s, "bc", "三", "xxxxx"))...)
+		}
+		return cell{text: string(runes)}
+	case f.kind == schema.Date:
+		return cell{text: was.text[:8] + pick(s, "01", "17", "28")}
+	case f.kind == schema.DateTime:
+		return cell{text: was.text[:8] + pick(s, "01T00:00:00Z", "17T09:30:00Z", "28T23:59:59Z")}
+	case f.kind == schema.Int || f.kind == schema.BigInt:
+		if n := len(was.text); n > 1 {
+			return cell{text: was.text[:n-1] + pick(s, "1", "5", "7")}
+		}
+	}
+	return was
+}
+
+func (t *typ) show(r *row) string {
+	var parts []string
+	for i, f := range t.fields {
+		parts = append(parts, f.name+"="+r.cells[i].String())
+	}
+	return strings.Join(append(parts, fmt.Sprintf("row_no=%d", r.tie)), " ")
+}
+
+func equalViews(a, b [][]byte) bool {
+	return slices.EqualFunc(a, b, slices.Equal[[]byte])
+}
