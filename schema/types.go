@@ -216,7 +216,7 @@ func (l *linter) mask(field *Field, d *ast.Directive) {
 		return
 	}
 	if err := rule.Fits(field.Kind.String(), field.List); err != nil {
-		l.errorf(at, codeMaskType, "%v", err)
+		l.suggest(at, codeMaskType, oneOf(masks.Fitting(field.Kind.String(), field.List)), "%v", err)
 	}
 	if (field.Kind == ID || strings.EqualFold(field.Name, "id")) && rule.Name != "PSEUDONYM" && rule.Name != "NULL" {
 		l.suggest(at, codeMaskOnID, "PSEUDONYM or NULL",
@@ -226,6 +226,14 @@ func (l *linter) mask(field *Field, d *ast.Directive) {
 		l.errorf(at, codeMaskLowEntropy, "%s has too few values for PSEUDONYM: one can try them all", field.Coordinate)
 	}
 	field.Mask = &MaskUse{Spec: spec, Name: rule.Name, Args: rule.Args}
+}
+
+// oneOf suggests one of some words.
+func oneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // buildSource reads a @source and checks key and tie-break against the fields.

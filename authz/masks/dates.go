@@ -32,7 +32,7 @@ func startsWithDate(s []byte) bool {
 		return false
 	}
 	month, day := (s[5]-'0')*10+s[6]-'0', (s[8]-'0')*10+s[9]-'0'
-	return month >= 1 && month <= 12 && day >= 1 && day <= 31
+	return string(s[:4]) != "0000" && month >= 1 && month <= 12 && day >= 1 && day <= 31
 }
 
 // timeOfDay reports whether s is a time as adapters give it: T15:04:05[.fraction]Z.

@@ -32,6 +32,29 @@ type Preserves struct {
 	Note     string // in words, for the catalogue and the docs: what else, e.g. "the year"
 }
 
+// Words names what is kept, for people: "nullness", "first 3", "order", a Note.
+// It is empty where nothing is.
+func (p Preserves) Words() []string {
+	out := []string{}
+	for _, w := range [...]struct {
+		holds bool
+		words string
+	}{
+		{p.Nullness, "nullness"},
+		{p.Length, "length"},
+		{p.First > 0, fmt.Sprintf("first %d", p.First)},
+		{p.Last > 0, fmt.Sprintf("last %d", p.Last)},
+		{p.Equality, "equality"},
+		{p.Order, "order"},
+		{p.Note != "", p.Note},
+	} {
+		if w.holds {
+			out = append(out, w.words)
+		}
+	}
+	return out
+}
+
 // Rule is a parsed mask: a preset with its arguments. The zero Rule masks
 // everything to null. Rules are immutable and safe for concurrent use.
 type Rule struct {
@@ -41,6 +64,8 @@ type Rule struct {
 	Preserves Preserves
 	// Keyed rules need a key and a purpose (PSEUDONYM).
 	Keyed bool
+	// Idempotent: masking what is masked already changes nothing.
+	Idempotent bool
 
 	kinds []string // kinds it fits; nil for every kind, lists included
 	bind  func(key []byte) Func
@@ -127,13 +152,26 @@ func Parse(spec string) (Rule, error) {
 		}
 	}
 	r := Rule{
-		Name: p.name, Version: p.version, Preserves: p.preserves(args), Keyed: p.keyed,
+		Name: p.name, Version: p.version, Preserves: p.preserves(args), Keyed: p.keyed, Idempotent: p.idempotent,
 		kinds: p.kinds, bind: p.bind(args),
 	}
 	if len(args) > 0 {
 		r.Args = append([]int(nil), args...)
 	}
 	return r, nil
+}
+
+// Fitting lists the usages of the presets whose output is valid for a field of
+// the kind, sorted: "KEEP(first,last)".
+func Fitting(kind string, list bool) []string {
+	var out []string
+	for i := range presets {
+		p := &presets[i]
+		if (Rule{Name: p.name, kinds: p.kinds, bind: plain(null)(nil)}).Fits(kind, list) == nil {
+			out = append(out, p.usage())
+		}
+	}
+	return out
 }
 
 // Names lists the presets, sorted.
@@ -147,13 +185,15 @@ func Names() []string {
 
 // Description is what the catalogue and the docs show of a rule.
 type Description struct {
-	Spec      string // "KEEP(3,4)"
-	Usage     string // "KEEP(first,last)"
-	Version   int
-	Summary   string   // one sentence
-	Kinds     []string // kinds it fits, nil for all
-	Keyed     bool
-	Preserves Preserves
+	Spec    string // "KEEP(3,4)"
+	Usage   string // "KEEP(first,last)"
+	Version int
+	Summary string   // one sentence
+	Kinds   []string // kinds it fits, nil for all
+	Keyed   bool
+	// Idempotent: masking what is masked already changes nothing.
+	Idempotent bool
+	Preserves  Preserves
 	// In and Out are an example; Out is empty for null and for keyed rules.
 	In, Out string
 }
@@ -166,7 +206,7 @@ func (r Rule) Describe() Description {
 	}
 	d := Description{
 		Spec: r.Spec(), Usage: p.usage(), Version: r.Version, Summary: p.summary,
-		Kinds: append([]string(nil), r.kinds...), Keyed: r.Keyed, Preserves: r.Preserves, In: p.example,
+		Kinds: append([]string(nil), r.kinds...), Keyed: r.Keyed, Idempotent: r.Idempotent, Preserves: r.Preserves, In: p.example,
 	}
 	out, _ := r.Bind(nil)(nil, []byte(p.example))
 	d.Out = string(out)

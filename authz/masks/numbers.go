@@ -1,9 +1,6 @@
 package masks
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // maskIDNumber masks resident identity numbers of 18 characters and the older
 // ones of 15, both to 18: the length would tell who was registered before 1999.
@@ -15,10 +12,16 @@ func maskIDNumber(first, last int) Func {
 		}
 		dst = append(dst, src[:first]...)
 		dst = stars(dst, width-first-last)
-		return append(dst, src[len(src)-last:]...), true
+		dst = append(dst, src[len(src)-last:]...)
+		if last > 0 && dst[len(dst)-1] == 'x' {
+			dst[len(dst)-1] = 'X'
+		}
+		return dst, true
 	}
 }
 
+// idNumber tells the shape. Neither the checksum (GB 11643) nor the birthday is
+// verified: what is shown would then depend on digits that are not.
 func idNumber(s []byte) bool {
 	switch len(s) {
 	case 15:
@@ -27,58 +30,6 @@ func idNumber(s []byte) bool {
 		return digits(s[:17]) && (digit(s[17]) || s[17] == 'X' || s[17] == 'x')
 	}
 	return false
-}
-
-// maskPhone masks mainland mobile numbers, and landline numbers with their area
-// code, to 11 characters.
-func maskPhone(first, last int) Func {
-	const width = 11
-	return func(dst, src []byte) ([]byte, bool) {
-		var room [14]byte
-		n, ok := dialled(src, room[:0])
-		if !ok {
-			return stars(dst, width), true
-		}
-		dst = append(dst, n[:first]...)
-		dst = stars(dst, width-first-last)
-		return append(dst, n[len(n)-last:]...), true
-	}
-}
-
-// dialled gives the digits that one dials inside the country.
-func dialled(src, room []byte) ([]byte, bool) {
-	abroad := false
-	for _, code := range [...]string{"+86", "0086"} {
-		if rest, ok := bytes.CutPrefix(src, []byte(code)); ok {
-			src, abroad = rest, true
-			break
-		}
-	}
-	if abroad {
-		src = bytes.TrimLeft(src, " -")
-		if len(src) > 0 && src[0] != '0' && src[0] != '1' || bytes.HasPrefix(src, []byte("10")) {
-			room = append(room, '0') // the area code as dialled inside
-		}
-	}
-	for _, b := range src {
-		switch {
-		case digit(b):
-			if len(room) == cap(room) {
-				return nil, false
-			}
-			room = append(room, b)
-		case b == ' ' || b == '-' || b == '(' || b == ')':
-		default:
-			return nil, false
-		}
-	}
-	switch {
-	case len(room) == 11 && room[0] == '1' && room[1] >= '3':
-		return room, true
-	case len(room) >= 10 && len(room) <= 12 && room[0] == '0' && room[1] >= '1':
-		return room, true
-	}
-	return nil, false
 }
 
 // maskBankCard keeps the last four digits, as receipts do.
@@ -141,54 +92,6 @@ func maskCreditCode(dst, src []byte) ([]byte, bool) {
 	}
 	dst = append(dst, src[:2]...)
 	return append(stars(dst, width-4), src[width-2:]...), true
-}
-
-// bucket rounds whole numbers down to a multiple of width.
-func bucket(width int64) Func {
-	return func(dst, src []byte) ([]byte, bool) {
-		n, ok := whole(src)
-		if !ok {
-			return dst, false
-		}
-		low := n - n%width
-		if n < 0 && n%width != 0 {
-			low -= width
-		}
-		if n >= minInt32 && low < minInt32 {
-			// An Int has to stay one.
-			return dst, false
-		}
-		return appendInt(dst, low), true
-	}
-}
-
-const (
-	minInt32 = -1 << 31
-	// largest bounds the numbers that are bucketed, so that rounding down never
-	// overflows.
-	largest = 1 << 60
-)
-
-// whole reads a number without a fraction.
-func whole(s []byte) (int64, bool) {
-	negative := false
-	if len(s) > 0 && s[0] == '-' {
-		negative, s = true, s[1:]
-	}
-	if len(s) == 0 || len(s) > 19 || !digits(s) {
-		return 0, false
-	}
-	var n int64
-	for _, b := range s {
-		if n > largest/10 {
-			return 0, false
-		}
-		n = n*10 + int64(b-'0')
-	}
-	if negative {
-		n = -n
-	}
-	return n, true
 }
 
 func digits(s []byte) bool {

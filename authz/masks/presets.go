@@ -10,23 +10,25 @@ import (
 
 // preset is a rule before it has arguments.
 type preset struct {
-	name      string
-	version   int
-	params    []string // argument names
-	defaults  []int    // nil when the arguments must be given
-	kinds     []string // nil for every kind
-	keyed     bool
-	summary   string
-	example   string
-	check     func(args []int) error
-	preserves func(args []int) Preserves
-	bind      func(args []int) func(key []byte) Func
+	name     string
+	version  int
+	params   []string // argument names
+	defaults []int    // nil when the arguments must be given
+	kinds    []string // nil for every kind
+	keyed    bool
+	// idempotent: masking what is masked already changes nothing.
+	idempotent bool
+	summary    string
+	example    string
+	check      func(args []int) error
+	preserves  func(args []int) Preserves
+	bind       func(args []int) func(key []byte) Func
 }
 
 // presets is sorted by name.
 var presets = [...]preset{
 	{
-		name: "ADDRESS", version: 1, kinds: []string{"String"},
+		name: "ADDRESS", version: 1, idempotent: true, kinds: []string{"String"},
 		summary: "keeps the province and the prefecture-level city",
 		example: "广东省广州市天河区体育西路1号",
 		preserves: fixed(Preserves{
@@ -43,7 +45,7 @@ var presets = [...]preset{
 		bind:      plain(maskBankCard),
 	},
 	{
-		name: "BUCKET", version: 1, params: []string{"width"}, kinds: []string{"Int", "BigInt"},
+		name: "BUCKET", version: 1, idempotent: true, params: []string{"width"}, kinds: []string{"Int", "BigInt", "Decimal", "Float"},
 		summary: "rounds down to a multiple of the width",
 		example: "4711",
 		check: func(a []int) error {
@@ -53,7 +55,7 @@ var presets = [...]preset{
 			return nil
 		},
 		preserves: func(a []int) Preserves {
-			return Preserves{Nullness: true, Order: true, Note: "the value rounded down to a multiple of " + strconv.Itoa(a[0]) + "; what cannot be rounded is null"}
+			return Preserves{Nullness: true, Order: true, Note: "the value rounded down to a multiple of " + strconv.Itoa(a[0]) + "; what cannot be rounded (an exponent, beyond 2^60) is null"}
 		},
 		bind: func(a []int) func([]byte) Func { return plain(bucket(int64(a[0])))(nil) },
 	},
@@ -65,7 +67,7 @@ var presets = [...]preset{
 		bind:      plain(maskCreditCode),
 	},
 	{
-		name: "EMAIL", version: 1, kinds: []string{"String"},
+		name: "EMAIL", version: 1, idempotent: true, kinds: []string{"String"},
 		summary:   "keeps the first character, and the domain where it is a large public provider's",
 		example:   "zhang.san@qq.com",
 		preserves: fixed(Preserves{Nullness: true, First: 1, Note: "the domain, where it is one of a fixed list of large public providers"}),
@@ -100,21 +102,21 @@ var presets = [...]preset{
 		bind: func(a []int) func([]byte) Func { return plain(keep(a[0], a[1]))(nil) },
 	},
 	{
-		name: "MONTH", version: 1, kinds: []string{"Date", "DateTime", "String"},
+		name: "MONTH", version: 1, idempotent: true, kinds: []string{"Date", "DateTime", "String"},
 		summary:   "keeps year and month, as the first day of the month",
 		example:   "1990-05-17",
 		preserves: fixed(Preserves{Nullness: true, Order: true, Note: "the year and the month (UTC); what is no date is null"}),
 		bind:      plain(maskMonth),
 	},
 	{
-		name: "NAME", version: 1, kinds: []string{"String"},
+		name: "NAME", version: 1, idempotent: true, kinds: []string{"String"},
 		summary:   "keeps the surname, and says nothing of the given name, not even its length",
 		example:   "欧阳小明",
-		preserves: fixed(Preserves{Nullness: true, First: 2, Note: "the surname: two characters where it is a known compound surname, else one"}),
+		preserves: fixed(Preserves{Nullness: true, First: 2, Note: "the surname: two characters where it is a known compound surname and a given name follows, else the first character"}),
 		bind:      plain(maskName),
 	},
 	{
-		name: "NULL", version: 1,
+		name: "NULL", version: 1, idempotent: true,
 		summary:   "always null",
 		example:   "anything",
 		preserves: fixed(Preserves{}),
@@ -145,14 +147,14 @@ var presets = [...]preset{
 		bind:      func([]int) func([]byte) Func { return pseudonym },
 	},
 	{
-		name: "REDACT", version: 1, kinds: []string{"String"},
+		name: "REDACT", version: 1, idempotent: true, kinds: []string{"String"},
 		summary:   "three asterisks",
 		example:   "anything",
 		preserves: fixed(Preserves{Nullness: true}),
 		bind:      plain(constant("***")),
 	},
 	{
-		name: "YEAR", version: 1, kinds: []string{"Date", "DateTime", "String"},
+		name: "YEAR", version: 1, idempotent: true, kinds: []string{"Date", "DateTime", "String"},
 		summary:   "keeps the year, as its first day",
 		example:   "1990-05-17",
 		preserves: fixed(Preserves{Nullness: true, Order: true, Note: "the year (UTC); what is no date is null"}),

@@ -103,25 +103,6 @@ func compoundSurname(first, second []byte) bool {
 	return false
 }
 
-// maskAddress keeps what it finds in the table of regions and nothing else, so
-// that no word of an address can pass for a region.
-func maskAddress(dst, src []byte) ([]byte, bool) {
-	rest := src
-	for i := range provinces {
-		if after, ok := bytes.CutPrefix(rest, []byte(provinces[i])); ok {
-			dst, rest = append(dst, provinces[i]...), after
-			break
-		}
-	}
-	for i := range cities {
-		if bytes.HasPrefix(rest, []byte(cities[i])) {
-			dst = append(dst, cities[i]...)
-			break
-		}
-	}
-	return append(dst, "******"...), true
-}
-
 // maskEmail keeps the first character of the local part, and a public
 // provider's domain: any other domain can be a person's or a small office's own.
 func maskEmail(dst, src []byte) ([]byte, bool) {

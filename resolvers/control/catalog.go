@@ -1,7 +1,6 @@
 package control
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -139,27 +138,6 @@ func maskOf(f *schema.Field) *generated.Mask {
 		return nil
 	}
 	return &generated.Mask{
-		Spec: rule.Spec(), Version: rule.Version, Summary: rule.Describe().Summary, Preserves: preserves(rule.Preserves),
+		Spec: rule.Spec(), Version: rule.Version, Summary: rule.Describe().Summary, Preserves: rule.Preserves.Words(),
 	}
-}
-
-func preserves(p masks.Preserves) []string {
-	out := []string{}
-	for _, w := range [...]struct {
-		holds bool
-		words string
-	}{
-		{p.Nullness, "nullness"},
-		{p.Length, "length"},
-		{p.First > 0, fmt.Sprintf("first %d", p.First)},
-		{p.Last > 0, fmt.Sprintf("last %d", p.Last)},
-		{p.Equality, "equality"},
-		{p.Order, "order"},
-		{p.Note != "", p.Note},
-	} {
-		if w.holds {
-			out = append(out, w.words)
-		}
-	}
-	return out
 }
