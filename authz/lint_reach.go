@@ -106,23 +106,11 @@ func (l *linter) reachOf(r *Rule) bool {
 	return shared > 0
 }
 
-// guess says why a match on the field would give its value away, "" if it would
+// guess says why a match on the cell would give its value away, "" if it would
 // not.
 func guess(c *cell) string {
-	f := c.typ.Field(c.coordinate.Field)
-	switch {
-	case f == nil || f.Relation != nil:
-		return ""
-	case f.Kind == schema.Boolean:
-		return "a Boolean"
-	case f.Kind == schema.Enum:
-		return "an enum"
-	case f.Kind == schema.Date || f.Kind == schema.DateTime || f.Kind == schema.Time:
-		return "a date"
-	case f.LowEntropy:
-		return "entropy LOW"
-	case f.Mask != nil && f.Mask.Name == "PSEUDONYM":
-		return "beside a PSEUDONYM"
+	if f := c.typ.Field(c.coordinate.Field); f != nil {
+		return f.Guessable()
 	}
 	return ""
 }

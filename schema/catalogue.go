@@ -317,7 +317,7 @@ const (
 	RootList
 	RootConnection
 	RootAggregate // switch only: generated from a later revision on
-	RootMatch     // switch only, as RootAggregate
+	RootMatch
 )
 
 // Root is a generated field of Query.
@@ -326,7 +326,7 @@ type Root struct {
 	Kind     RootKind
 	Type     string // the concrete type or, with Abstract, the abstract one
 	Abstract bool
-	Keys     []string // RootGet: the key fields, which are also the argument names, in key order
+	Keys     []string // RootGet, RootMatch: the key fields, which are also the argument names, in key order
 	By       []string // RootList, RootConnection: further required arguments, each a field that must be equal
 }
 

@@ -137,14 +137,12 @@ func (g *generator) query() string {
 		r := g.catalogue.Roots[name]
 		switch r.Kind {
 		case RootGet:
-			t := g.catalogue.Types[r.Type]
-			var args []string
-			for _, k := range r.Keys {
-				args = append(args, required(t.Field(k)))
-			}
-			b.member("One "+r.Type+" by its key.", fmt.Sprintf("%s(%s): %s", name, list(args), r.Type))
+			b.member("One "+r.Type+" by its key.", fmt.Sprintf("%s(%s): %s", name, list(g.keys(r)), r.Type))
 		case RootRef:
 			b.member("One "+r.Type+" by the _ref that this reader was given.", fmt.Sprintf("%s(ref: ID!): %s", name, r.Type))
+		case RootMatch:
+			args := append(g.keys(r), ExpectArgument+": "+g.expect(g.catalogue.Types[r.Type])+"!")
+			b.member("Whether the "+r.Type+" of this key has all of the expected values. False as well if there is none.", name+arguments(args)+": Boolean")
 		case RootList:
 			b.member("A list of "+r.Type+".", name+arguments(append(g.rootArguments(r), g.window(DefaultRootLimit)...))+": ["+r.Type+"!]")
 		case RootConnection:
@@ -153,6 +151,16 @@ func (g *generator) query() string {
 		}
 	}
 	return b.close()
+}
+
+// keys gives the arguments that state a root's key.
+func (g *generator) keys(r *Root) []string {
+	t := g.catalogue.Types[r.Type]
+	args := make([]string, 0, len(r.Keys))
+	for _, k := range r.Keys {
+		args = append(args, required(t.Field(k)))
+	}
+	return args
 }
 
 // field finds a field of a type or interface.

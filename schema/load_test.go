@@ -98,10 +98,11 @@ func TestSmallCatalogue(t *testing.T) {
 		{"relation to an abstract type", person.Field("things").Relation.SameSource, false},
 		{"list", []any{c.Types["Visit"].Field("tags").List, c.Types["Visit"].Field("tags").Kind, c.Types["Visit"].Field("tags").TypeSDL}, []any{true, Enum, "[Sex!]"}},
 		{"roots", c.RootNames(), []string{
-			"accountByRef", "blobs", "blobsConnection", "calls", "callsConnection", "keyed", "keyedByRef", "keyeds", "keyedsConnection",
-			"papers", "papersConnection", "person", "personByRef", "persons", "personsConnection", "visitOf",
+			"accountByRef", "accountMatch", "blobs", "blobsConnection", "callMatch", "calls", "callsConnection", "keyed", "keyedByRef", "keyeds", "keyedsConnection",
+			"papers", "papersConnection", "person", "personByRef", "personMatch", "persons", "personsConnection", "visitOf",
 		}},
 		{"a root by key", *c.Roots["visitOf"], Root{Name: "visitOf", Kind: RootGet, Type: "Visit", Keys: []string{"personIdNumber", "day"}}},
+		{"a root to verify", *c.Roots["callMatch"], Root{Name: "callMatch", Kind: RootMatch, Type: "Visit", Keys: []string{"personIdNumber", "day"}}},
 		{"a root by fields", *c.Roots["callsConnection"], Root{Name: "callsConnection", Kind: RootConnection, Type: "Visit", By: []string{"personIdNumber", "day"}}},
 		{"a root of an interface", *c.Roots["papers"], Root{Name: "papers", Kind: RootList, Type: "Paper", Abstract: true, By: []string{"number"}}},
 		{"names of roots to come", c.Types["Visit"].API, API{

@@ -94,6 +94,12 @@ func (l *linter) typeAPI(t *Type, d *ast.Directive) API {
 		}
 		api.Get, api.Ref, api.Match = "", "", ""
 	}
+	if api.Match != "" && len(t.Expected()) == 0 {
+		if a := l.argument(d, "match"); a != nil {
+			l.suggest(place(a.Position), codeRootKind, "leave it out", "%s has no field to match beside its key: Booleans, enums, dates, fields of low entropy or under a PSEUDONYM could be guessed", t.Name)
+		}
+		api.Match = ""
+	}
 	api.By = l.by(d, t.Name, t.Field)
 	return api
 }
@@ -150,9 +156,9 @@ func (l *linter) roots(d *ast.Definition, api API, taken map[string]string, keys
 		{Name: api.Ref, Kind: RootRef},
 		{Name: api.List, Kind: RootList, By: api.By},
 		{Name: api.Connection, Kind: RootConnection, By: api.By},
-		// Names only, so that a later revision finds them free.
+		// A name only, so that a later revision finds it free.
 		{Name: api.Aggregate, Kind: RootAggregate},
-		{Name: api.Match, Kind: RootMatch},
+		{Name: api.Match, Kind: RootMatch, Keys: keys},
 	} {
 		if r.Name == "" {
 			continue
@@ -162,7 +168,7 @@ func (l *linter) roots(d *ast.Definition, api API, taken map[string]string, keys
 			continue
 		}
 		taken[r.Name] = d.Name
-		if r.Kind != RootAggregate && r.Kind != RootMatch {
+		if r.Kind != RootAggregate {
 			r.Type, r.Abstract = d.Name, abstract
 			l.catalogue.Roots[r.Name] = &r
 		}

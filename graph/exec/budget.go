@@ -50,9 +50,9 @@ func (e *Executor) budgetKey(parts ...string) [16]byte {
 // spend takes what the operation uses of its budgets: after it was planned, and
 // before a source is touched. Whatever goes wrong is a refusal.
 func (r *run) spend(ctx context.Context) plan.Errors {
-	charges := r.charges(nil)
-	if len(charges) == 0 {
-		return nil
+	charges, errs := r.charges(nil)
+	if len(errs) > 0 || len(charges) == 0 {
+		return errs
 	}
 	err := errNoBudgets
 	if r.e.budgets != nil {
@@ -71,4 +71,4 @@ func (r *run) spend(ctx context.Context) plan.Errors {
 
 // charges lists what the operation uses of its budgets. Every kind of charge
 // has a file of its own and appends here.
-func (r *run) charges(cs []Charge) []Charge { return cs }
+func (r *run) charges(cs []Charge) ([]Charge, plan.Errors) { return r.matchCharges(cs) }

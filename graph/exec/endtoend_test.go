@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,8 @@ type world struct {
 	down       map[string]error // by department
 	now        time.Time
 	last       *resolvers.Request
+	budgets    *memoryBudgets
+	sent       atomic.Int64 // statements
 }
 
 // breakable fails on demand.
@@ -57,6 +60,7 @@ type breakableStatement struct {
 }
 
 func (s breakableStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
+	s.b.world.sent.Add(1)
 	if err := s.b.world.down[s.b.name]; err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func readTestdata(t testing.TB, name string) string {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, sources: map[string]adapters.Adapter{}, down: map[string]error{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, sources: map[string]adapters.Adapter{}, down: map[string]error{}, budgets: &memoryBudgets{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	for _, name := range []string{"police", "health"} {
 		path := filepath.Join(dir, name+".db")
@@ -112,6 +116,7 @@ func newWorld(t testing.TB) *world {
 	freshness.Refresh(t.Context())
 	w.executor, err = New(Config{
 		Adapters: w.sources, Keys: ring, Now: func() time.Time { return w.now }, Ages: freshness,
+		Budgets: w.budgets, MatchLimits: MatchLimits{Reader: 1_000, Key: 100},
 		Report: func(err error) { t.Error(err) },
 	})
 	if err != nil {

@@ -52,6 +52,8 @@ type Config struct {
 	// Budgets keeps the durable budgets; without it every operation that would
 	// be charged is refused.
 	Budgets Budgets
+	// MatchLimits bound the values that a reader may compare and not see.
+	MatchLimits MatchLimits
 	// Ages tells how old the sources are; nil when nobody knows.
 	Ages Ages
 	// Observe is told of every fetch that ran, from the fetch's goroutine; may
@@ -82,6 +84,7 @@ type Executor struct {
 	cursorLife  time.Duration
 	now         func() time.Time
 	budgets     Budgets
+	matchLimits MatchLimits
 	ages        Ages
 	observe     func(Fetched)
 	report      func(error)
@@ -102,7 +105,7 @@ func New(cfg Config) (*Executor, error) {
 		departments: make(map[string]*department, len(cfg.Adapters)),
 		maxRows:     orElse(cfg.MaxRows, 200_000), maxBytes: orElse(cfg.MaxBytes, 256<<20),
 		cursorLife: orElse(cfg.CursorLife, time.Hour),
-		now:        cfg.Now, budgets: cfg.Budgets, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
+		now:        cfg.Now, budgets: cfg.Budgets, matchLimits: cfg.MatchLimits, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
 	}
 	if e.limits == (plan.Limits{}) {
 		e.limits = plan.DefaultLimits()

@@ -180,6 +180,8 @@ func (c *compiler) object(o *plan.Object, fetch int, wrap *rows) (*object, error
 				return nil, fmt.Errorf("%w: %s has no rows", errPlan, f.Path)
 			}
 			s.rows, err = c.list(f, fetch)
+		case plan.FieldMatch:
+			err = c.match(f)
 		case plan.FieldIntrospection:
 			if f.AST == nil {
 				err = fmt.Errorf("%w: %s has no selection", errPlan, f.Path)

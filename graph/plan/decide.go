@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -191,31 +192,36 @@ func (r *rights) certain() authz.Caps {
 type view struct {
 	typ   *schema.Type
 	reach reach
-	row   *rights
-	cells map[string]*cell
-	b     *builder
+	// exists are the capabilities on the row any of which makes it exist here.
+	exists authz.Caps
+	row    *rights
+	cells  map[string]*cell
+	b      *builder
 }
 
-// view gives the rows of t on a path with this reach. Views are shared within a
-// build.
-func (b *builder) view(t *schema.Type, r reach) *view {
-	key := viewKey{t.Name, r}
+// view gives the rows of t on a path with this reach, as lists and keys show
+// them: where mask is held (clear implies it). Views are shared within a build.
+func (b *builder) view(t *schema.Type, r reach) *view { return b.viewFor(t, r, maskCap) }
+
+// viewFor gives the rows on which one of the capabilities is held.
+func (b *builder) viewFor(t *schema.Type, r reach, exists authz.Caps) *view {
+	key := viewKey{t.Name, r, exists}
 	if v, ok := b.views[key]; ok {
 		return v
 	}
-	v := &view{typ: t, reach: r, row: b.resolve(t, "", r), cells: map[string]*cell{}, b: b}
+	v := &view{typ: t, reach: r, exists: exists, row: b.resolve(t, "", r), cells: map[string]*cell{}, b: b}
 	b.views[key] = v
 	return v
 }
 
 type viewKey struct {
-	typ   string
-	reach reach
+	typ    string
+	reach  reach
+	exists authz.Caps
 }
 
-// never reports that no row of the view exists for the reader: mask and clear
-// are both out of reach (clear implies mask).
-func (v *view) never() bool { return !v.row.potential().Has(authz.Mask) }
+// never reports that no row of the view exists for the reader.
+func (v *view) never() bool { return !v.row.potential().Any(v.exists) }
 
 // cell is a field of the rows in view.
 type cell struct {
@@ -262,7 +268,7 @@ func (v *view) cell(f *schema.Field) *cell {
 			}
 			return
 		}
-		if !v.row.under(world).Has(authz.Mask) {
+		if !v.row.under(world).Any(v.exists) {
 			return
 		}
 		caps := r.under(world)
@@ -384,6 +390,24 @@ func (r *rights) condition(want authz.Caps, scope func(string) adapters.Predicat
 		return nil
 	}
 	return conjunction(parts)
+}
+
+// anyOf is the condition of holding one of several capabilities.
+func (r *rights) anyOf(caps authz.Caps, scope func(string) adapters.Predicate) adapters.Predicate {
+	var parts []adapters.Predicate
+	for one := authz.Caps(1); one != 0 && one <= caps; one <<= 1 {
+		if !caps.Has(one) || !r.potential().Has(one) {
+			continue
+		}
+		p := r.condition(one, scope)
+		if p == nil {
+			return nil
+		}
+		if !slices.ContainsFunc(parts, func(have adapters.Predicate) bool { return reflect.DeepEqual(have, p) }) {
+			parts = append(parts, p)
+		}
+	}
+	return disjunction(parts)
 }
 
 // decision is the selection's decision over the fetch's scope bits.

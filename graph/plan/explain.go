@@ -24,6 +24,9 @@ func (p *Plan) String() string {
 			e.fetch(0, f)
 		}
 	}
+	for i := range p.Guesses {
+		e.guess(&p.Guesses[i])
+	}
 	e.line(0, "answer")
 	e.object(1, p.Root, nil)
 	if len(p.Uses) > 0 {
@@ -122,6 +125,21 @@ func (e planExplainer) fetch(depth int, f *Fetch) {
 	}
 }
 
+// guess writes what a root takes from its reader's budgets.
+func (e planExplainer) guess(g *Guess) {
+	var b strings.Builder
+	x := explainer{&b, nil, readable}
+	for i := range g.Key {
+		x.text(separator(i, "", ", "))
+		x.value(&g.Key[i])
+	}
+	of := g.Of
+	if of == "" {
+		of = "the person"
+	}
+	e.line(0, fmt.Sprintf("budget %d compared for %s, of %s %s", g.N, g.Path, of, b.String()))
+}
+
 func separator(i int, first, other string) string {
 	if i == 0 {
 		return first
@@ -159,6 +177,8 @@ func (e planExplainer) field(depth int, f *Field, row *Fetch) {
 		e.line(depth, line+"ref of "+f.RefType)
 	case FieldIntrospection:
 		e.line(depth, line+"introspection")
+	case FieldMatch:
+		e.line(depth, line+"true where fetch "+strconv.Itoa(f.Match.Fetch.ID)+" counts a row")
 	case FieldRows:
 		e.rows(depth, line, f.Rows)
 	default:

@@ -26,6 +26,7 @@ type fetching struct {
 	limit  *adapters.Bound
 	offset *adapters.Bound
 	count  bool
+	as     lineage.UseKind // what the row is used for; Select
 
 	columns  []wanted
 	columnAt map[columnKey]int
@@ -122,7 +123,7 @@ func (b *builder) visible(f *fetching) {
 }
 
 func (b *builder) visibility(f *fetching, v *view) adapters.Predicate {
-	return v.row.condition(maskCap, func(s string) adapters.Predicate { return b.scope(f, v.typ, s) })
+	return v.row.anyOf(v.exists, func(s string) adapters.Predicate { return b.scope(f, v.typ, s) })
 }
 
 // share gives an earlier fetch that reads the same rows for the same reason, or
@@ -142,7 +143,7 @@ func (b *builder) take(f *fetching) {
 	b.plan.Fetches = append(b.plan.Fetches, f.fetch)
 	b.building = append(b.building, f)
 	t := f.view.typ
-	b.use(t, rowField(t), lineage.Select)
+	b.use(t, rowField(t), f.as)
 	if f.count {
 		return
 	}

@@ -36,6 +36,7 @@ type Plan struct {
 	Touched     []schema.Coordinate // sorted, unique: all coordinates that were decided
 	Departments []string            // sorted: those with a fetch
 	Fingerprint Fingerprint
+	Guesses     []Guess // in document order
 
 	levels schema.Levels // names for String
 	limits Limits        // as of the request, for CheckValues
@@ -62,6 +63,7 @@ const (
 	FieldRows                           // Rows: a root, or a relation of the current row
 	FieldWithheld                       // statically withheld: null
 	FieldIntrospection                  // __schema or __type: Introspect at run time over AST
+	FieldMatch                          // Match: true or false
 	// Inside a connection's object, which a FieldRows with Rows.Connection set
 	// writes. `nodes` and `edges { node }` may be selected several times, each
 	// with its own selection, so the row's object is the field's Selection and
@@ -99,7 +101,8 @@ type Field struct {
 	RefColumns []int  // FieldRef: the key columns, in key order
 	RefType    string
 
-	Rows *Rows // FieldRows
+	Rows  *Rows  // FieldRows
+	Match *Match // FieldMatch
 	// Selection is the object of FieldNodes and FieldNode (the row's), of
 	// FieldEdges (the edge's) and of FieldPageInfo.
 	Selection *Object

@@ -37,6 +37,8 @@ func (b *builder) root(out *Field, s selection) {
 		b.get(out, s, r)
 	case schema.RootRef:
 		b.byRef(out, s, r)
+	case schema.RootMatch:
+		b.match(out, s, r)
 	case schema.RootList, schema.RootConnection:
 		b.list(out, s, r)
 	default:
@@ -74,6 +76,7 @@ func (b *builder) get(out *Field, s selection, r *schema.Root) {
 		b.stated[r.Name] = f
 		b.take(f)
 	}
+	b.guess(t, r.Keys, tuple, out.Path, v.guessed(r.Keys))
 	b.single(out, s, f, ordinal(&f.fetch.Stated, tuple))
 }
 
@@ -210,6 +213,7 @@ func (b *builder) list(out *Field, s selection, r *schema.Root) {
 			}))
 		}
 	}
+	b.guessBy(l, members, keyed)
 	switch r.Kind {
 	case schema.RootConnection:
 		l.limit = b.window(node, argumentFirst, b.defaultOf(node, argumentFirst, defaultLimit), b.req.Limits.MaxLimit, out.Path)

@@ -57,3 +57,7 @@ func (b budgets) Spend(ctx context.Context, charges []exec.Charge) error {
 	}
 	return err
 }
+
+func matchLimits(c *config.Config) exec.MatchLimits {
+	return exec.MatchLimits{Reader: c.Budgets.MatchPerReader, Key: c.Budgets.MatchPerKey}
+}
