@@ -107,7 +107,7 @@ func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue,
 	refused, partial, empty, compared := 0, 0, 0, 0
 	for i := range count {
 		name := []string{"reader", "partial"}[i%2]
-		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(i))), c: c, values: values, role: roles()[name]}
+		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(i))), c: c, values: values, people: rows, role: roles()[name]}
 		query, variables := g.query()
 		got, err := s.post(t.Context(), "demo-e2e-"+name, "case-handling", query, variables)
 		if err != nil {
@@ -299,7 +299,7 @@ func startReference(t *testing.T, c *schema.Catalogue, rows map[string][]map[str
 		abstracts[name] = a.Members
 	}
 	for name, r := range c.Roots {
-		roots[name] = root{map[schema.RootKind]string{schema.RootGet: "get", schema.RootList: "list", schema.RootConnection: "connection", schema.RootRef: "ref"}[r.Kind], r.Type, r.Keys, r.By}
+		roots[name] = root{map[schema.RootKind]string{schema.RootGet: "get", schema.RootList: "list", schema.RootConnection: "connection", schema.RootRef: "ref", schema.RootMatch: "match"}[r.Kind], r.Type, r.Keys, r.By}
 	}
 	hello, err := json.Marshal(map[string]any{
 		"sdl":   c.SDL,

@@ -39,6 +39,7 @@ type generator struct {
 	r      *rand.Rand
 	c      *schema.Catalogue
 	values map[schema.Coordinate][]any // from the rows, as in JSON
+	people map[string][]map[string]any // the rows, by type
 	role   role
 
 	declared  []string
@@ -79,7 +80,7 @@ func (g *generator) roots() string {
 	names := make([]string, 0, len(g.c.Roots))
 	for name, root := range g.c.Roots {
 		stated := slices.ContainsFunc(root.Keys, func(k string) bool { return slices.Contains(g.role.Withheld, root.Type+"."+k) })
-		if !stated && (root.Kind == schema.RootGet || root.Kind == schema.RootList || root.Kind == schema.RootConnection) {
+		if !stated && (root.Kind == schema.RootGet || root.Kind == schema.RootMatch || root.Kind == schema.RootList || root.Kind == schema.RootConnection) {
 			names = append(names, name)
 		}
 	}
@@ -88,6 +89,10 @@ func (g *generator) roots() string {
 	for range 1 + g.r.IntN(3) {
 		name := names[g.r.IntN(len(names))]
 		root := g.c.Roots[name]
+		if root.Kind == schema.RootMatch {
+			b.WriteString(" " + g.alias() + ": " + name + printArguments(g.match(root)))
+			continue
+		}
 		var args []member
 		for _, k := range append(slices.Clone(root.Keys), root.By...) {
 			typeName := root.Type

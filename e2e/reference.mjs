@@ -67,6 +67,11 @@ function root(name, args, context) {
   switch (r.kind) {
     case 'get':
       return rowsOf(r.type, context).find((row) => r.keys.every((k) => row[k] === args[k])) ?? null;
+    case 'match': {
+      const row = rowsOf(r.type, context).find((row) => r.keys.every((k) => row[k] === args[k]));
+      // An absent row, a NULL and another value are one answer.
+      return row !== undefined && Object.entries(args.expect).every(([f, v]) => row[f] === v);
+    }
     case 'list':
       return list(r.type, rowsOf(r.type, context).filter(by), args, 50, context);
     case 'connection': {

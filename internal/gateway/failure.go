@@ -58,7 +58,7 @@ func failureOf(code plan.Code) failure {
 	case plan.PolicyChanged:
 		return failure{http.StatusConflict, "rights changed while the request ran", false}
 	case plan.RateLimited:
-		return failure{http.StatusTooManyRequests, "too many requests", false}
+		return failure{http.StatusTooManyRequests, "the budget of this day is spent", false}
 	case plan.Overloaded:
 		return failure{http.StatusServiceUnavailable, "the server is at its limit", false}
 	case plan.SourceUnavailable:
