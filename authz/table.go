@@ -23,11 +23,14 @@ type Table struct {
 	settings Settings
 	levels   schema.Levels
 	revision string
-	policy   *Policy // what it was compiled from, for explanations
-	roles    map[string]role
-	inherits inheritance
-	cells    []cell
-	slots    map[schema.Coordinate]int
+	// policy and catalogue are what it was compiled from, for explanations and
+	// comparisons.
+	policy    *Policy
+	catalogue *schema.Catalogue
+	roles     map[string]role
+	inherits  inheritance
+	cells     []cell
+	slots     map[schema.Coordinate]int
 
 	mu       sync.RWMutex
 	views    map[string]*View
@@ -71,7 +74,7 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, l.found)
 	}
 	t := &Table{
-		settings: s, levels: c.Levels, revision: p.Revision, policy: p,
+		settings: s, levels: c.Levels, revision: p.Revision, policy: p, catalogue: c,
 		roles: make(map[string]role), inherits: p.inheritance(),
 		cells: cells(c),
 		views: make(map[string]*View), interned: make(map[[16]byte]*Grants),

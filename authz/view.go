@@ -196,7 +196,8 @@ func (d *decider) collect(roles []string) {
 	}
 }
 
-func (d *decider) decide(c *cell) *Grants {
+// gather finds the rules that reach the cell.
+func (d *decider) gather(c *cell) {
 	d.allows, d.denies = d.allows[:0], d.denies[:0]
 	for _, res := range c.resources {
 		for i := range d.rules[res] {
@@ -214,6 +215,10 @@ func (d *decider) decide(c *cell) *Grants {
 			}
 		}
 	}
+}
+
+func (d *decider) decide(c *cell) *Grants {
+	d.gather(c)
 	now := d.under(c, d.side.purpose, d.side.refused, true)
 	g := &Grants{Clauses: now.clauses()}
 	elsewhere := false

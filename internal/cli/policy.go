@@ -23,7 +23,7 @@ func (s *streams) policy() *cobra.Command {
 		Use: "policy", Short: "Check, test, compare and explain policies", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(s.policyLint(), s.policyTest(), s.policyExplain())
+	c.AddCommand(s.policyLint(), s.policyTest(), s.policyDiff(), s.policyExplain())
 	return c
 }
 

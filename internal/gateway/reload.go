@@ -76,9 +76,18 @@ func digest(parts ...[]schema.File) (sum [sha256.Size]byte) {
 // maxPolicyFile bounds one policy file.
 const maxPolicyFile = 16 << 20
 
-// readPolicy reads the *.csv files of a folder, sorted by name.
+// readPolicy reads the *.csv files of a folder, sorted by name, or one file.
 func readPolicy(dir string) ([]schema.File, error) {
-	entries, err := os.ReadDir(dir)
+	var entries []fs.DirEntry
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		entries, err = os.ReadDir(dir)
+	default:
+		entries, dir = []fs.DirEntry{fs.FileInfoToDirEntry(info)}, filepath.Dir(dir)
+	}
 	if err != nil {
 		return nil, err
 	}
