@@ -19,7 +19,7 @@ type place struct {
 // is, for the rows that exist for him: their order, what he holds on each
 // coordinate, clear cells, masks' outputs, and the edges that he may walk or
 // ask the existence of.
-func (o *oracle) observe(db database, keys []stated) []byte {
+func (o *oracle) observe(db database, keys []stated, asked []verification) []byte {
 	v := &observer{oracle: o, db: db, seen: map[place]bool{}}
 	for i, t := range o.w.types {
 		v.truths = append(v.truths, make([]truths, len(db[i])))
@@ -30,6 +30,9 @@ func (o *oracle) observe(db database, keys []stated) []byte {
 	}
 	for i := range keys {
 		v.state(&keys[i])
+	}
+	for i := range asked {
+		v.facts = append(v.facts, fmt.Sprintf("match %d %v", i, v.holds(&asked[i])))
 	}
 	for len(v.queue) > 0 {
 		p := v.queue[0]

@@ -2,9 +2,6 @@ package noninterference
 
 import (
 	"slices"
-	"strings"
-
-	"github.com/weir-data/weir/schema"
 )
 
 // Capabilities, by the words of the design: clear implies the others.
@@ -250,6 +247,12 @@ type possible struct {
 }
 
 func (o *oracle) possible(t *typ, coordinate int, byKey bool) possible {
+	return o.possibleOf(t, coordinate, byKey, capMask|capClear)
+}
+
+// possibleOf is possible over the rows on which one of some capabilities is
+// held.
+func (o *oracle) possibleOf(t *typ, coordinate int, byKey bool, rows caps) possible {
 	type variable struct{ declared, subject int }
 	var vars []variable
 	add := func(v variable) {
@@ -286,7 +289,7 @@ func (o *oracle) possible(t *typ, coordinate int, byKey bool) possible {
 			}
 			return
 		}
-		if o.held(t, 0, tr, byKey)&(capMask|capClear) == 0 {
+		if o.held(t, 0, tr, byKey)&rows == 0 {
 			return
 		}
 		h := o.held(t, coordinate, tr, byKey)
@@ -331,6 +334,17 @@ func (p possible) decision() string {
 	default:
 		return "withheld"
 	}
+}
+
+// matching says the same of stating a value.
+func (p possible) matching() string {
+	switch {
+	case !p.match:
+		return "no match"
+	case p.lacksMatch:
+		return "match on some"
+	}
+	return "match"
 }
 
 // maskRule is a mask bound for a purpose.
@@ -397,7 +411,31 @@ func (st *stated) reach() reach {
 	return out
 }
 
-// fact lists: see observe.
-func (w *world) kindOf(t *typ, field int) schema.Scalar { return t.fields[field].kind }
+// verification is what a session asks of …Match: a key, and values expected.
+type verification struct {
+	key    stated
+	fields []int
+	values []string
+}
 
-func join(parts ...string) string { return strings.Join(parts, " ") }
+// holds is the answer: one row has the key and all values, in cells that the
+// reader may compare.
+func (v *observer) holds(q *verification) bool {
+	t := q.key.t
+	equal := func(p place, fields []int, values []string) bool {
+		for i, f := range fields {
+			c := v.db[p.t][p.at].cells[f]
+			if v.at(p, 1+f)&(capMatch|capClear) == 0 || c.null || compare(t.fields[f].kind, c.text, values[i]) != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for j := range v.db[t.index] {
+		p := place{t.index, j, q.key.reach()}
+		if v.at(p, 0)&(capMatch|capMask|capClear) != 0 && equal(p, q.key.fields, q.key.values) && equal(p, q.fields, q.values) {
+			return true
+		}
+	}
+	return false
+}

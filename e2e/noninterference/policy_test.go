@@ -67,12 +67,23 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 	}
 	for _, t := range w.types {
 		// Rows first: without them nothing else matters.
-		if s.chance(85) {
+		if s.chance(92) {
 			p.rules = append(p.rules, rule{
-				"r0", t.dept, t.name + "._row", 3, w.purpose(s), w.scopeName(s, t, 55), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
+				"r0", t.dept, t.name + "._row", 3, w.purpose(s), w.scopeName(s, t, 60), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
 			})
 			if last := &p.rules[len(p.rules)-1]; (last.access == "match" || last.access == "aggregate") && s.chance(60) {
 				last.access = "mask"
+			}
+		}
+		for i, f := range t.fields {
+			// Some columns to filter, sort and page by.
+			if s.chance(30) && (i > 0 || s.chance(50)) {
+				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + f.name, 3, w.purpose(s), w.scopeName(s, t, 65), pick(s, "clear", "clear", "mask"), "allow"})
+			}
+		}
+		for _, r := range t.relations {
+			if s.chance(50) {
+				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + r.name, 3, w.purpose(s), w.scopeName(s, t, 65), pick(s, "clear", "clear", "mask"), "allow"})
 			}
 		}
 		for _, role := range []string{"r0", "r0", "r0", "r1", "r2"} {
@@ -90,7 +101,7 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 	return p
 }
 
-func (w *world) purpose(s source) string { return pick(s, "*", "*", "*", "*", "u0", "u1") }
+func (w *world) purpose(s source) string { return pick(s, "*", "*", "*", "*", "*", "u0", "u0", "u1") }
 
 // scopeName draws a scope that the type knows, seldom one that it does not.
 func (w *world) scopeName(s source, t *typ, all int) string {
@@ -121,7 +132,7 @@ func (w *world) rule(s source, role string, t *typ) rule {
 	}
 	r.scope = w.scopeName(s, t, 35)
 	r.access = pick(s, "clear", "clear", "clear", "mask", "mask", "match", "aggregate")
-	if s.chance(18) {
+	if s.chance(14) {
 		r.effect, r.purpose = "deny", "*"
 		r.access = pick(s, "any", "clear", "clear", "mask", "match")
 		r.level = pick(s, 0, 1, 2, 3)

@@ -307,7 +307,7 @@ func (a *asker) leaf(t *typ, i *iface, on reach) *cond {
 				worst[name] = p.decision()
 			}
 			rowThere := a.o.possible(m, 0, on.byKey)
-			if a.hidden(m, 1+at) || a.lawful && !p.clear && (rowThere.clear || rowThere.mask) {
+			if a.hidden(m, 1+at) || a.lawful && !p.clear && (i == nil || rowThere.clear || rowThere.mask) {
 				return true
 			}
 		}

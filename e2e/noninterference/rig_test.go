@@ -100,7 +100,7 @@ func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
 	var err error
 	sd.executor, err = exec.New(exec.Config{
 		Adapters: faulty, Keys: own, Now: now,
-		Ages:              ages{},
+		Ages: ages{}, Budgets: unlimited{}, MatchLimits: exec.MatchLimits{Reader: 1 << 30, Key: 1 << 30},
 		DefaultDepartment: exec.DepartmentLimits{Timeout: time.Minute},
 		Report:            func(err error) { tb.Errorf("the executor reports a fault of its own: %v", err) },
 	})
@@ -213,6 +213,11 @@ func (rd *reader) subject() *authz.Subject {
 type ages struct{}
 
 func (ages) Age(string) (asOf time.Time, stale, known bool) { return now(), false, true }
+
+// unlimited budgets: what they count is stated, never a row.
+type unlimited struct{}
+
+func (unlimited) Spend(context.Context, []exec.Charge) error { return nil }
 
 // lockedRandom is what a side draws ids and nonces from.
 type lockedRandom struct {

@@ -2,6 +2,7 @@ package noninterference
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weir-data/weir/adapters"
@@ -13,7 +14,7 @@ func (g *rig) newSession(w *world, number uint64) *session {
 	s := newSource(w.seed, w.number<<16|number<<1|1<<63)
 	ss := &session{w: w}
 	ss.reader = w.newReader(s, fmt.Sprintf("reader-%d-%d", w.number, number))
-	ss.purpose = pick(s, "", "u0", "u0", "u1")
+	ss.purpose = pick(s, "", "u0", "u0", "u0", "u1", "u1")
 	ss.first = w.newDatabase(s)
 	warm := &reader{token: "warm", roles: []string{"warm"}, purposes: purposes(), department: pick(s, w.departments...), attributes: map[string]string{"id": "p1", "region": "north"}}
 	same := *ss.reader
@@ -22,7 +23,9 @@ func (g *rig) newSession(w *world, number uint64) *session {
 	other.token += "-elsewhere"
 	other.attributes = map[string]string{"id": "p2", "region": "south"}
 	other.department = pick(s, w.departments...)
-	other.roles = []string{"r1"}
+	if s.chance(50) {
+		other.roles = []string{"r1"}
+	}
 	ss.others = []*reader{warm, &same, &other}
 	policies := w.policies[:1]
 	if s.chance(35) {
@@ -31,8 +34,13 @@ func (g *rig) newSession(w *world, number uint64) *session {
 	for _, p := range policies {
 		ss.oracles = append(ss.oracles, newOracle(w, p, ss.reader, ss.purpose, g.mask))
 	}
-	for range s.IntN(3) {
+	for range 1 + s.IntN(3) {
 		ss.state(s)
+	}
+	for i := range ss.stated {
+		if s.chance(80) {
+			ss.ask(s, &ss.stated[i])
+		}
 	}
 	ss.second, ss.changes = ss.redraw(s, ss.first, 40)
 	sc := scripter{ss: ss, s: s}
@@ -75,6 +83,35 @@ func (ss *session) state(s source) {
 	ss.stated = append(ss.stated, st)
 }
 
+// ask draws what the session expects of a row by key.
+func (ss *session) ask(s source, st *stated) {
+	if !slices.Equal(st.fields, st.t.keys) {
+		return
+	}
+	q := verification{key: *st}
+	for range 1 + s.IntN(2) {
+		i := s.IntN(len(st.t.fields))
+		f := st.t.fields[i]
+		if !f.matchable() || slices.Contains(st.fields, i) || slices.Contains(q.fields, i) {
+			continue
+		}
+		value := pick(s, st.t.domain(f)...)
+		for _, r := range ss.first[st.t.index] {
+			same := true
+			for n, k := range st.fields {
+				same = same && compare(st.t.fields[k].kind, r.cells[k].text, st.values[n]) == 0
+			}
+			if same && !r.cells[i].null && s.chance(60) {
+				value = r.cells[i].text
+			}
+		}
+		q.fields, q.values = append(q.fields, i), append(q.values, value)
+	}
+	if len(q.fields) > 0 {
+		ss.asked = append(ss.asked, q)
+	}
+}
+
 // scripter writes a session's script.
 type scripter struct {
 	ss     *session
@@ -95,16 +132,16 @@ func (sc *scripter) query() {
 		get: s.chance(20), withheld: s.chance(15), partial: s.chance(10), graphql: s.chance(50),
 	}
 	pages := false
-	switch n := s.IntN(20); {
+	switch n := s.IntN(24); {
 	case n < 6:
-		t := pick(s, ss.w.types...)
+		t := a.root()
 		base.expecting = "list"
 		base.doc = a.document(a.name("a") + ": " + t.plural() + a.arguments(t, nil, reach{}, "limit") + " " + a.selection(t, reach{}, 2))
-	case n < 11:
+	case n < 9:
 		pages = true
 		base.expecting = "page"
-		base.doc = a.document(a.page(pick(s, ss.w.types...)))
-	case n < 14:
+		base.doc = a.document(a.page(a.root()))
+	case n < 13:
 		base.expecting = "key"
 		root := a.byKey()
 		if root == "" {
@@ -119,6 +156,13 @@ func (sc *scripter) query() {
 		base.expecting = "interface"
 		base.doc = a.document(root)
 	case n < 18:
+		root := a.verify()
+		if root == "" {
+			return
+		}
+		base.expecting = "match"
+		base.doc = a.document(root)
+	case n < 20:
 		if !sc.ref(a, &base) {
 			return
 		}
@@ -127,7 +171,7 @@ func (sc *scripter) query() {
 		base.expecting = "several"
 		roots := []string{}
 		for range 2 + s.IntN(2) {
-			t := pick(s, ss.w.types...)
+			t := a.root()
 			roots = append(roots, a.name("a")+": "+t.plural()+a.arguments(t, nil, reach{}, "limit")+" "+a.selection(t, reach{}, 1))
 		}
 		if root := a.byKey(); root != "" {
@@ -148,7 +192,7 @@ func (sc *scripter) query() {
 		}
 		return
 	}
-	for range 1 + s.IntN(2) {
+	for range pick(s, 1, 1, 2) {
 		next := base
 		next.fault, next.reload = nil, 0
 		next.vars = map[string]any{}
@@ -225,6 +269,18 @@ func (sc *scripter) ref(a *asker, base *step) bool {
 	return true
 }
 
+// root draws a type to list: mostly one of which rows exist for the reader.
+func (a *asker) root() *typ {
+	t := pick(a.s, a.ss.w.types...)
+	for range 4 {
+		if p := a.o.possible(t, 0, false); p.clear || p.mask || a.s.chance(10) {
+			break
+		}
+		t = pick(a.s, a.ss.w.types...)
+	}
+	return t
+}
+
 // page draws a connection root.
 func (a *asker) page(t *typ) string {
 	a.decl = append(a.decl, "$after: String")
@@ -263,20 +319,46 @@ func (a *asker) byKey() string {
 		return ""
 	}
 	st := pick(a.s, own...)
+	arguments := a.keyArguments(st, capMask|capClear)
+	if arguments == nil {
+		return ""
+	}
+	return a.name("a") + ": " + st.t.singular() + "(" + strings.Join(arguments, ", ") + ") " + a.selection(st.t, st.reach(), 2)
+}
+
+// verify draws a root that asks whether values are so; "" without one.
+func (a *asker) verify() string {
+	if len(a.ss.asked) == 0 {
+		return ""
+	}
+	q := pick(a.s, a.ss.asked...)
+	arguments := a.keyArguments(&q.key, capMatch|capMask|capClear)
+	if arguments == nil {
+		return ""
+	}
+	var expected []string
+	for i, n := range q.fields {
+		f := q.key.t.fields[n]
+		p := a.o.possibleOf(q.key.t, 1+n, true, capMatch|capMask|capClear)
+		if a.lawful && !p.match || a.hidden(q.key.t, 1+n) {
+			return ""
+		}
+		a.hit("expect", "match", p.matching())
+		expected = append(expected, f.name+": "+valueLiteral(f.kind, q.values[i]))
+	}
+	return a.name("a") + ": " + q.key.t.singular() + "Match(" + strings.Join(arguments, ", ") + ", expect: {" + strings.Join(expected, ", ") + "})"
+}
+
+// keyArguments states a key; nil when it may not, or cannot, be stated.
+func (a *asker) keyArguments(st *stated, rows caps) []string {
 	var arguments []string
 	for i, k := range st.fields {
 		f := st.t.fields[k]
-		p := a.o.possible(st.t, 1+k, true)
+		p := a.o.possibleOf(st.t, 1+k, true, rows)
 		if a.lawful && !p.match || a.hidden(st.t, 1+k) {
-			return ""
+			return nil
 		}
-		decision := "match"
-		if !p.match {
-			decision = "no match"
-		} else if p.lacksMatch {
-			decision = "match on some"
-		}
-		a.hit("key argument", "root", decision)
+		a.hit("key argument", "root", p.matching())
 		if a.s.chance(40) {
 			v := a.name("k")
 			a.decl = append(a.decl, "$"+v+": "+f.typeSDL()+"!")
@@ -286,7 +368,7 @@ func (a *asker) byKey() string {
 			arguments = append(arguments, f.name+": "+valueLiteral(f.kind, st.values[i]))
 		}
 	}
-	return a.name("a") + ": " + st.t.singular() + "(" + strings.Join(arguments, ", ") + ") " + a.selection(st.t, st.reach(), 2)
+	return arguments
 }
 
 // interfaces draws a list root over an interface; "" without one.

@@ -25,6 +25,7 @@ type session struct {
 	purpose string
 	oracles []*oracle // one per policy that is in force during the session
 	stated  []stated
+	asked   []verification
 	first   database
 	second  database
 	changes []change
@@ -63,7 +64,7 @@ type hit struct{ operator, position, decision string }
 func (ss *session) observe(db database) [][]byte {
 	out := make([][]byte, len(ss.oracles))
 	for i, o := range ss.oracles {
-		out[i] = o.observe(db, ss.stated)
+		out[i] = o.observe(db, ss.stated, ss.asked)
 	}
 	return out
 }

@@ -105,3 +105,12 @@ func (t *typ) domain(f *field) []string {
 	}
 	return pool(f.kind)
 }
+
+// matchable: of which there are too many values to try, and compared exactly.
+func (f *field) matchable() bool {
+	switch f.kind {
+	case schema.String, schema.ID, schema.Int, schema.BigInt, schema.UUID:
+		return !f.list && f.mask != "PSEUDONYM"
+	}
+	return false
+}

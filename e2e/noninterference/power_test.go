@@ -1,0 +1,192 @@
+package noninterference
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// leak is a fault that is put into a copy of the code, to see that the harness
+// finds it: testdata/leaks/NAME.txt. The first line says what it breaks; hunks
+// follow, each with the file, the text as it stands there once, and what is put
+// in its place.
+type leak struct {
+	name, sentence string
+	hunks          []hunk
+}
+
+type hunk struct{ file, before, after string }
+
+// trialsOfPower is within how many trials a leak must be found.
+const trialsOfPower = 20_000
+
+// shortPower is how many leaks a short run tries; the seed says which.
+const shortPower = 2
+
+func readLeaks(t *testing.T) []leak {
+	t.Helper()
+	files, err := filepath.Glob("testdata/leaks/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []leak
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := leak{name: strings.TrimSuffix(filepath.Base(file), ".txt")}
+		parts := strings.Split(string(text), "\n=== ")
+		l.sentence = strings.TrimSpace(parts[0])
+		for _, part := range parts[1:] {
+			name, rest, ok := strings.Cut(part, "\n--- old\n")
+			before, after, ok2 := strings.Cut(rest, "\n--- new\n")
+			if !ok || !ok2 {
+				t.Fatalf("%s: a hunk is ===, --- old, --- new", file)
+			}
+			l.hunks = append(l.hunks, hunk{name, before, strings.TrimSuffix(after, "\n")})
+		}
+		if l.sentence == "" || len(l.hunks) == 0 {
+			t.Fatalf("%s: a leak has a sentence and a hunk", file)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// patch applies a leak to copies and gives the overlay that names them.
+func (l *leak) patch(root, dir string) (overlay string, err error) {
+	texts := map[string]string{}
+	for _, h := range l.hunks {
+		text, ok := texts[h.file]
+		if !ok {
+			read, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(h.file)))
+			if err != nil {
+				return "", err
+			}
+			text = string(read)
+		}
+		if n := strings.Count(text, h.before); n != 1 {
+			return "", fmt.Errorf("the text to be replaced stands %d times in %s:\n%s", n, h.file, h.before)
+		}
+		texts[h.file] = strings.Replace(text, h.before, h.after, 1)
+	}
+	replace := map[string]string{}
+	for file, text := range texts {
+		copied := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, filepath.FromSlash(file))] = copied
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, list, 0o600)
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// TestLeaksApply sees to it that the leaks follow the code: that there are
+// enough of them, and that each still finds the text that it replaces.
+func TestLeaksApply(t *testing.T) {
+	leaks := readLeaks(t)
+	if len(leaks) < 40 {
+		t.Errorf("%d leaks, and at least 40 must be found", len(leaks))
+	}
+	for _, l := range leaks {
+		if _, err := l.patch(repository(t), t.TempDir()); err != nil {
+			t.Errorf("leak %s does not apply any more: %v", l.name, err)
+		}
+	}
+}
+
+// found is how the harness says after how many trials it saw a difference.
+var found = regexp.MustCompile(`after (\d+) trials:\s+an answer depends on`)
+
+// find builds the harness with a leak in it and runs it until it fails.
+func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials int, took time.Duration, err error) {
+	overlay, err := l.patch(root, dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	binary := filepath.Join(dir, "leaking.test")
+	build := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, "./e2e/noninterference")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, 0, fmt.Errorf("it does not compile: %w\n%s", err, out)
+	}
+	run := exec.CommandContext(ctx, binary, "-test.run", "^TestNonInterference$", "-test.v", "-test.timeout", "30m")
+	run.Dir = filepath.Join(root, "e2e", "noninterference")
+	run.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "WEIR_")
+	}), "WEIR_TRIALS="+strconv.Itoa(trialsOfPower), "WEIR_SEED="+strconv.FormatUint(seed, 10), "WEIR_ENGINE=sqlite")
+	start := time.Now()
+	out, err := run.CombinedOutput()
+	took = time.Since(start)
+	if m := found.FindSubmatch(out); m != nil {
+		trials, err := strconv.Atoi(string(m[1]))
+		return trials, took, err
+	}
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		return 0, took, fmt.Errorf("the run failed, and not by a difference:\n%s", bytes.TrimSpace(out[:min(len(out), 4000)]))
+	}
+	if err != nil {
+		return 0, took, err
+	}
+	return 0, took, fmt.Errorf("not found within %d trials: what it breaks could be broken unnoticed", trialsOfPower)
+}
+
+// TestPower puts leaks into the code, one at a time, and counts the trials until
+// the harness sees them. A short run tries a few, WEIR_SOAK=1 all.
+// WEIR_LEAK=NAME tries the ones with a name that begins so.
+func TestPower(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: -short leaves out what must compile the harness anew")
+	}
+	leaks, s := readLeaks(t), seed()
+	switch name := os.Getenv("WEIR_LEAK"); {
+	case name != "":
+		leaks = slices.DeleteFunc(leaks, func(l leak) bool { return !strings.HasPrefix(l.name, name) })
+	case os.Getenv("WEIR_SOAK") != "1":
+		first := int(s*shortPower) % len(leaks)
+		leaks = append(leaks[first:], leaks[:first]...)[:min(shortPower, len(leaks))]
+	}
+	if len(leaks) == 0 {
+		t.Fatal("no such leak")
+	}
+	var table strings.Builder
+	for _, l := range leaks {
+		trials, took, err := l.find(t.Context(), repository(t), t.TempDir(), s)
+		if err != nil {
+			t.Errorf("leak %s (%s): %v", l.name, l.sentence, err)
+			fmt.Fprintf(&table, "%-38s     none  %s\n", l.name, l.sentence)
+			continue
+		}
+		line := fmt.Sprintf("%-38s %8d  %s", l.name, trials, l.sentence)
+		t.Logf("%s (%.1f s)", line, took.Seconds())
+		table.WriteString(line + "\n")
+	}
+	t.Logf("leak, trials until it was found, what it breaks:\n%s", table.String())
+}
