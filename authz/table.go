@@ -31,6 +31,7 @@ type Table struct {
 	inherits  inheritance
 	cells     []cell
 	slots     map[schema.Coordinate]int
+	all       []schema.Coordinate // of the cells
 
 	mu       sync.RWMutex
 	views    map[string]*View
@@ -83,6 +84,7 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 	t.slots = make(map[schema.Coordinate]int, len(t.cells))
 	for i := range t.cells {
 		t.slots[t.cells[i].coordinate] = i
+		t.all = append(t.all, t.cells[i].coordinate)
 	}
 	t.addRules(p)
 	for _, i := range p.Inherits {
@@ -94,6 +96,10 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 
 // Revision is that of the policy.
 func (t *Table) Revision() string { return t.revision }
+
+// Coordinates are all that the table decides, by type and in SDL order. The
+// caller does not change them.
+func (t *Table) Coordinates() []schema.Coordinate { return t.all }
 
 // Roles are those that the policy knows, sorted: by a rule or by inheritance.
 func (t *Table) Roles() []string {

@@ -66,6 +66,26 @@ type Department struct {
 	Types  []CatalogType `json:"types"`
 }
 
+// 解释 · Why something is held on a coordinate.
+type Explanation struct {
+	// Type.field, or Type for its rows.
+	Coordinate string `json:"coordinate"`
+	// The department that owns the data.
+	Owner string `json:"owner"`
+	Level string `json:"level"`
+	// Whom it is about.
+	Roles   []string `json:"roles"`
+	Purpose *string  `json:"purpose,omitempty"`
+	// What is held.
+	Access *Access `json:"access"`
+	// Whether the coordinate is absent from the schema that the reader sees.
+	Hidden    bool         `json:"hidden"`
+	AllowedBy []PolicyRule `json:"allowedBy"`
+	DeniedBy  []PolicyRule `json:"deniedBy"`
+	// The allow rule that would grant more and lacks the fewest conditions; for the security office alone, since it may be about other roles.
+	Nearest *PolicyRule `json:"nearest,omitempty"`
+}
+
 type FieldHolding struct {
 	Name   string  `json:"name"`
 	Level  *Level  `json:"level"`
@@ -124,6 +144,17 @@ type Me struct {
 	Offices []Office `json:"offices"`
 	// What is held on a type under the stated purpose; null where there is no such type for the reader.
 	Holds *Holdings `json:"holds,omitempty"`
+}
+
+// 规则 · A line of the policy, and how it stands to the reader.
+type PolicyRule struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"`
+	// From a role of the reader to the rule's, by inheritance.
+	Roles []string `json:"roles"`
+	// The conditions that are not met; empty for a rule that decides.
+	Lacks []string `json:"lacks"`
 }
 
 // 用途 · A registered purpose.

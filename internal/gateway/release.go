@@ -203,7 +203,8 @@ func (g *gate) lost(x *exchange, o outcome) plan.Code {
 func narrower(old, current *plan.Generation, p authz.Profile, coordinates []schema.Coordinate) bool {
 	was, is := old.Table.View(p), current.Table.View(p)
 	for _, c := range coordinates {
-		if !is.Grants(c).Covers(was.Grants(c)) {
+		before, after := was.Grants(c), is.Grants(c)
+		if !after.Covers(before) || exists(before) && !exists(after) {
 			return true
 		}
 		if old.Catalogue.Revision != current.Catalogue.Revision && !sameField(old.Catalogue, current.Catalogue, c) {
@@ -212,6 +213,9 @@ func narrower(old, current *plan.Generation, p authz.Profile, coordinates []sche
 	}
 	return false
 }
+
+// exists reports whether the reader may learn that the coordinate exists.
+func exists(g *authz.Grants) bool { return g != nil && !g.Hidden }
 
 // unrecorded is the answer when the ledger failed: nothing is served.
 func (g *gate) unrecorded(x *exchange, err error) {

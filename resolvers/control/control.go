@@ -45,6 +45,14 @@ func (r *queryResolver) Catalog(ctx context.Context, search *string, department 
 	return r.catalog(s, terms, department), nil
 }
 
+func (r *queryResolver) Explain(ctx context.Context, coordinate string, roles []string, department *string, purpose *string) (*control.Explanation, error) {
+	req, s, err := reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.explain(req, s, coordinate, asked{roles, department, purpose})
+}
+
 func (r *Resolver) Me() control.MeResolver { return &meResolver{r} }
 
 func (r *Resolver) Query() control.QueryResolver { return &queryResolver{r} }

@@ -163,6 +163,11 @@ func (e *Executor) prepare(req *resolvers.Request, params *graphql.RawParams) (m
 	reads := req.Reads
 	reads.Kind, reads.Name, reads.Document = kindOf(op), op.Name, hex.EncodeToString(doc.Hash[:])
 	reads.Begin(nil, 0)
+	if reads.Kind == "control" {
+		// The answer may tell of anything that the reader can know, so the gate
+		// compares all of it when the policy changes meanwhile.
+		reads.Coordinates = req.Generation.Table.Coordinates()
+	}
 	return vars, nil
 }
 
