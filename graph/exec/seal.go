@@ -3,6 +3,7 @@ package exec
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weir-data/weir/adapters"
@@ -103,12 +104,32 @@ func (r *run) openRef(text, typeName string, n int) ([]adapters.Arg, error) {
 	return cells(plain, n)
 }
 
-// cursorBinding is what a cursor is bound to: reader, purpose, the shape of the
-// query, the grants it was made under, and the values of its conditions. The
-// page size is not among them, and may change from page to page.
+// appendAttributes appends the reader's attributes: what his rights are on a row
+// depends on them, and his next token may have others.
+func (r *run) appendAttributes(dst []byte) []byte {
+	var room [8]string
+	names := room[:0]
+	for name, value := range r.req.Subject.Attributes {
+		if value != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	dst = binary.AppendUvarint(dst, uint64(len(names)))
+	for _, name := range names {
+		dst = appendPart(dst, name)
+		dst = appendPart(dst, r.req.Subject.Attributes[name])
+	}
+	return dst
+}
+
+// cursorBinding is what a cursor is bound to: reader and attributes, purpose,
+// the shape of the query, the grants it was made under, and the values of its
+// conditions. The page size is not among them, and may change from page to page.
 func (r *run) cursorBinding(conn *plan.Connection) ([]byte, plan.Errors) {
 	dst := appendPart(nil, r.req.Subject.ID)
 	dst = appendPart(dst, r.req.Purpose)
+	dst = r.appendAttributes(dst)
 	dst = append(dst, r.prog.plan.Fingerprint[:]...)
 	dst = append(dst, conn.Bind[:]...)
 	for i := range conn.BindArgs {
