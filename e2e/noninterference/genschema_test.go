@@ -24,6 +24,9 @@ func newWorld(seed, number uint64) *world {
 		w.relate(s, t)
 	}
 	for _, t := range w.types {
+		if _, note := t.field("note"); s.chance(45) {
+			t.scopes = append(t.scopes, &scope{name: "own", where: &cond{kind: "leaf", field: note, cmp: "_eq", subject: "region"}})
+		}
 		for i := range s.IntN(3) {
 			t.scopes = append(t.scopes, &scope{name: fmt.Sprintf("s%d", i), where: w.scopeCond(s, t, 2)})
 		}

@@ -22,6 +22,7 @@ type asker struct {
 	vars map[string]any
 	hits []hit
 	now  []string // position in the tree of conditions
+	read []*typ   // whose rows the document reads
 }
 
 func (a *asker) name(prefix string) string {
@@ -40,6 +41,7 @@ func (a *asker) hidden(t *typ, coordinate int) bool {
 
 // selection draws what is read of rows of t.
 func (a *asker) selection(t *typ, on reach, depth int) string {
+	a.read = append(a.read, t)
 	used := map[string]bool{}
 	var parts []string
 	key := func(name string) string {
@@ -118,6 +120,9 @@ func (a *asker) relation(t *typ, r *relation, on reach, depth int) string {
 // members draws what is read of an interface's rows.
 func (a *asker) members(i *iface, on func(*typ) reach, depth int) string {
 	parts := []string{"__typename"}
+	for _, m := range i.members {
+		a.read = append(a.read, a.ss.w.types[m])
+	}
 	for _, f := range i.fields {
 		if a.s.chance(50) && !slices.ContainsFunc(i.members, func(m int) bool {
 			t := a.ss.w.types[m]

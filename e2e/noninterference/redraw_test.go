@@ -44,6 +44,9 @@ func (w *world) newCell(s source, t *typ, f *field) cell {
 	if !key && s.chance(18) {
 		return cell{null: true}
 	}
+	if f.name == "note" && s.chance(40) {
+		return cell{text: pick(s, "north", "south")}
+	}
 	return cell{text: pick(s, t.domain(f)...)}
 }
 
@@ -110,6 +113,12 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 	second := first
 	var kept []change
 	next := 100
+	try := func(c change) {
+		if changed, ok := c.apply(w, second); ok && equalViews(before, ss.observe(changed)) {
+			second = changed
+			kept = append(kept, c)
+		}
+	}
 	for range attempts {
 		t := pick(s, w.types...)
 		rows := second[t.index]
@@ -131,6 +140,22 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			r := pick(s, rows...).clone()
 			r.tie = newTie(s)
 			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d row_no = %d", t.name, r.id, r.tie)}
+		case n == 5: // a whole column
+			i := s.IntN(len(t.fields))
+			if len(t.relations) > 0 && s.chance(50) {
+				i, _ = t.field(pick(s, t.relations...).near)
+			}
+			to := cell{null: true}
+			if s.chance(40) {
+				to = w.newCell(s, t, t.fields[i])
+			}
+			for _, old := range rows {
+				if r := old.clone(); r.cells[i] != to && !slices.Contains(t.keys, i) {
+					r.cells[i] = to
+					try(change{t.index, r.id, r, fmt.Sprintf("%s#%d.%s: %s -> %s", t.name, r.id, t.fields[i].name, old.cells[i], to)})
+				}
+			}
+			continue
 		default:
 			r := pick(s, rows...).clone()
 			i := s.IntN(len(t.fields))
@@ -143,12 +168,7 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			}
 			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d.%s: %s -> %s", t.name, r.id, t.fields[i].name, was, r.cells[i])}
 		}
-		changed, ok := c.apply(w, second)
-		if !ok || !equalViews(before, ss.observe(changed)) {
-			continue
-		}
-		second = changed
-		kept = append(kept, c)
+		try(c)
 	}
 	return second, kept
 }

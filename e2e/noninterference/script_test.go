@@ -22,9 +22,8 @@ func (g *rig) newSession(w *world, number uint64) *session {
 	other := *ss.reader
 	other.token += "-elsewhere"
 	other.attributes = map[string]string{"id": "p2", "region": "south"}
-	other.department = pick(s, w.departments...)
-	if s.chance(50) {
-		other.roles = []string{"r1"}
+	if s.chance(30) {
+		other.roles, other.department = []string{"r1"}, pick(s, w.departments...)
 	}
 	ss.others = []*reader{warm, &same, &other}
 	policies := w.policies[:1]
@@ -181,7 +180,7 @@ func (sc *scripter) query() {
 	}
 	base.hits = a.hits
 	at := sc.warm(base)
-	sc.fault(&base)
+	sc.fault(&base, a.read)
 	ss.steps = append(ss.steps, base)
 	own := len(ss.steps) - 1
 	if !pages {
@@ -230,11 +229,14 @@ func (sc *scripter) warm(base step) []int {
 	return at
 }
 
-func (sc *scripter) fault(st *step) {
+func (sc *scripter) fault(st *step, read []*typ) {
 	if !sc.s.chance(15) {
 		return
 	}
 	t := pick(sc.s, sc.ss.w.types...)
+	if len(read) > 0 && sc.s.chance(80) {
+		t = pick(sc.s, read...)
+	}
 	st.fault = &fault{department: t.dept, kind: pick(sc.s, adapters.Unavailable, adapters.Timeout, adapters.Invalid), after: pick(sc.s, 0, 0, 1)}
 	if sc.s.chance(60) {
 		st.fault.table = t.table()

@@ -511,3 +511,33 @@ func TestFailureBehindRows(t *testing.T) {
 		t.Errorf("%d rows recorded", a.reads.Rows)
 	}
 }
+
+// A department that is down is an error wherever its rows were asked for: also
+// where every key that leads there is NULL, which is nobody's to learn.
+func TestFailureShowsNoNull(t *testing.T) {
+	answers := map[string]string{}
+	for _, key := range []string{"1", "dangling", nullCell} {
+		source := people()
+		for _, row := range source.tables["person"].rows {
+			row[0] = key
+		}
+		source.before = func(_ context.Context, table string) error {
+			if table == "person" {
+				return nil
+			}
+			return &adapters.Error{Kind: adapters.Unavailable}
+		}
+		b := newBench(t, map[string]*memory{"police": source}, nil)
+		parent := b.fetch("police", "Person", adapters.Shape{Table: "person", Columns: textColumns("id")}, nil)
+		child := b.fetch("police", "Permit", adapters.Shape{Table: "permit", Columns: textColumns("no"), Keys: textColumns("holder")}, func(f *plan.Fetch) {
+			f.Parent, f.ParentColumns, f.Traverse = parent, []int{0}, cleared()
+		})
+		permits := list("people", "permits", true, plan.Member{Fetch: child, Object: &plan.Object{Fields: []*plan.Field{leaf("people.permits", "no", 0)}}})
+		b.root(list("", "people", true, plan.Member{Fetch: parent, Object: &plan.Object{Fields: []*plan.Field{permits}}}))
+		a := b.run(t.Context(), b.request(), nil)
+		answers[a.data+strings.Join(a.errors, "\n")] = key
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers tell NULL from a key: %v", answers)
+	}
+}

@@ -87,15 +87,15 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		if parent.failure != "" {
 			return fmt.Errorf("%w: %w", errParent, &adapters.Error{Kind: adapters.Unavailable})
 		}
-		if err := collectKeys(f, parent, res); err != nil {
+		open, err := collectKeys(f, parent, res)
+		if err != nil || !open {
 			return err
 		}
 		keys = &res.keys.keys
 	case len(f.Shape.Keys) > 0:
-		keys = &res.keys.keys
-	}
-	if keys != nil && keys.Rows == 0 {
-		return nil
+		if keys = &res.keys.keys; keys.Rows == 0 {
+			return nil
+		}
 	}
 	department := r.e.department(f.Department)
 	ctx, cancel := context.WithTimeout(ctx, department.timeout)
@@ -122,8 +122,11 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 }
 
 // collectKeys gathers a child's keys from its parent's rows, without
-// duplicates: only rows from which the relation may be traversed feed them.
-func collectKeys(f *fetchNode, parent, res *result) error {
+// duplicates: only rows from which the relation may be traversed feed them. open
+// tells whether there is such a row. The source is asked then even if all their
+// keys are NULL: whether one is not would show in the time that it takes, and
+// in the error of a department that is down.
+func collectKeys(f *fetchNode, parent, res *result) (open bool, err error) {
 	cols := len(f.ParentColumns)
 	res.keys.reset(cols)
 	if cap(res.ordinals) < parent.rows {
@@ -131,7 +134,7 @@ func collectKeys(f *fetchNode, parent, res *result) error {
 	}
 	varies := f.Traverse.Varies()
 	if !varies && !f.Traverse.Open(0, 0) {
-		return nil
+		return false, nil
 	}
 	feeding := feedingTuples(f, parent)
 	for i, b := range parent.batches {
@@ -141,6 +144,7 @@ func collectKeys(f *fetchNode, parent, res *result) error {
 				res.ordinals = append(res.ordinals, noOrdinal)
 				continue
 			}
+			open = true
 			whole := true
 			for _, column := range f.ParentColumns {
 				text, null := b.Cell(row, column)
@@ -156,12 +160,12 @@ func collectKeys(f *fetchNode, parent, res *result) error {
 				continue
 			}
 			if len(res.keys.keys.Data) > 1<<31 {
-				return errTooMuch
+				return false, errTooMuch
 			}
 			res.ordinals = append(res.ordinals, res.keys.add())
 		}
 	}
-	return nil
+	return open, nil
 }
 
 // feedingTuples gives the ordinals of a parent's stated tuples whose rows feed
