@@ -17,6 +17,7 @@ type View struct {
 	roles   []string
 	profile Profile
 	grants  []*Grants // by slot
+	hidden  *Hidden   // nil for nothing
 }
 
 // Grants gives what the reader holds on the coordinate; nil, on which nothing
@@ -150,6 +151,7 @@ func (t *Table) build(p Profile, key string) *View {
 		}
 		v.grants[i] = g
 	}
+	v.hidden = hiddenOf(t, v.grants)
 	return v
 }
 

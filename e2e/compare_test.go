@@ -104,9 +104,13 @@ func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue,
 			}
 		}
 	}
+	names := []string{"reader", "partial"}
+	for _, name := range names {
+		reference.shape(t, name, s.schema(t, "demo-e2e-"+name))
+	}
 	refused, partial, empty, compared := 0, 0, 0, 0
 	for i := range count {
-		name := []string{"reader", "partial"}[i%2]
+		name := names[i%len(names)]
 		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(i))), c: c, values: values, people: rows, role: roles()[name]}
 		query, variables := g.query()
 		got, err := s.post(t.Context(), "demo-e2e-"+name, "case-handling", query, variables)
@@ -302,7 +306,6 @@ func startReference(t *testing.T, c *schema.Catalogue, rows map[string][]map[str
 		roots[name] = root{map[schema.RootKind]string{schema.RootGet: "get", schema.RootList: "list", schema.RootConnection: "connection", schema.RootRef: "ref", schema.RootMatch: "match"}[r.Kind], r.Type, r.Keys, r.By}
 	}
 	hello, err := json.Marshal(map[string]any{
-		"sdl":   c.SDL,
 		"model": map[string]any{"types": types, "abstracts": abstracts, "roots": roots, "roles": roles()},
 		"rows":  rows,
 	})
@@ -343,6 +346,14 @@ func (r *reference) exchange(t *testing.T, line string) string {
 		t.Fatalf("the reference ended: %v", err)
 	}
 	return got
+}
+
+// shape gives the reference the schema that a reader may know.
+func (r *reference) shape(t *testing.T, role, sdl string) {
+	t.Helper()
+	if got := r.exchange(t, `{"sdl":`+printJSON(sdl)+`,"role":"`+role+`"}`); !strings.Contains(got, "ready") {
+		t.Fatalf("the reference answered %q", got)
+	}
 }
 
 type referenceAnswer struct {

@@ -1,7 +1,8 @@
 // The reference: graphql-js over the same rows, with resolvers that implement
 // the rules of the data API in the plainest way. Reads lines of JSON on stdin:
-// first {sdl, model, rows}, then one {query, variables, role} each; answers one
-// line each: {data: "<JSON text>", errors: ["persons.permits", …], refused}.
+// first {model, rows}, then {sdl, role} for each reader, with the schema that he
+// may know, then one {query, variables, role} each; answers one line each:
+// {data: "<JSON text>", errors: ["persons.permits", …], refused}.
 //
 // model.types:  name -> {key: [field], fields: {name: {kind, list, relation}}}
 //               relation: {target, many, fields, references}
@@ -14,7 +15,8 @@
 import { createInterface } from 'node:readline';
 import { buildSchema, execute, parse, validate } from 'graphql';
 
-let schema, model, rows, index;
+const schemas = {};
+let model, rows, index;
 
 function build(sdl) {
   const s = buildSchema(sdl);
@@ -30,6 +32,7 @@ function build(sdl) {
 }
 
 function answer({ query, variables, role }) {
+  const schema = schemas[role];
   let document;
   try {
     document = parse(query);
@@ -235,9 +238,9 @@ function ordered(type, list, orderBy, context) {
 const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
 for await (const line of lines) {
   const message = JSON.parse(line);
-  if (message.sdl) {
-    ({ model, rows } = message);
-    schema = build(message.sdl);
+  if (message.sdl || message.model) {
+    if (message.model) ({ model, rows } = message);
+    else schemas[message.role] = build(message.sdl);
     index = new Map();
     process.stdout.write('{"ready":true}\n');
     continue;

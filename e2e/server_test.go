@@ -248,3 +248,23 @@ func (s *server) post(ctx context.Context, token, purpose, query, variables stri
 	}
 	return a, nil
 }
+
+// schema gives /schema.graphql as the reader of a token sees it.
+func (s *server) schema(t testing.TB, token string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/schema.graphql", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Body.Close() }()
+	text, err := io.ReadAll(w.Body)
+	if err != nil || w.StatusCode != http.StatusOK {
+		t.Fatalf("/schema.graphql: %d, %v: %s", w.StatusCode, err, text)
+	}
+	return string(text)
+}

@@ -37,6 +37,9 @@ func (l *linter) generate() {
 	// The parser's prelude knows a directive that nothing here executes.
 	delete(api.Directives, "defer")
 	l.catalogue.API, l.catalogue.SDL = api, sdl
+	if err := newPruning(l.catalogue, nil).complete(); err != nil {
+		l.errorf(Position{}, codeGeneratedSchema, "%s", err.Error())
+	}
 }
 
 // generator prints definitions on demand: what no root leads to but through

@@ -179,7 +179,11 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 			errs = refusal(plan.Internal)
 		}
 	}()
-	doc, errs := req.Generation.Documents.Get(params.Query)
+	shape, errs := req.Generation.Shape(req.Subject.Profile(req.Purpose))
+	if len(errs) > 0 {
+		return errs
+	}
+	doc, errs := shape.Document(params.Query)
 	if len(errs) > 0 {
 		return errs
 	}
@@ -189,7 +193,7 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 	}
 	opCtx.Doc, opCtx.Operation, opCtx.OperationName = doc.Query, op, op.Name
 	req.Reads.Name = op.Name
-	vars, errs := plan.CoerceVariables(req.Generation.Catalogue.API, op, params.Variables, e.limits)
+	vars, errs := plan.CoerceVariables(shape.API(), op, params.Variables, e.limits)
 	if len(errs) > 0 {
 		return errs
 	}

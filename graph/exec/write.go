@@ -98,7 +98,7 @@ func (r *run) field(s *step, at *place) bool {
 }
 
 func (r *run) introspection(s *step) bool {
-	json, err := plan.Introspect(r.req.Generation.Catalogue.API, s.field.AST, r.vars)
+	json, err := plan.Introspect(r.prog.plan.API, s.field.AST, r.vars)
 	if err != nil {
 		r.fail(s.field, plan.Internal)
 		r.buf = append(r.buf, "null"...)

@@ -22,7 +22,7 @@ import (
 func Build(req *Request) (*Plan, Errors) {
 	b := &builder{
 		req: req, cat: req.Generation.Catalogue,
-		plan:    &Plan{Name: req.Operation.Name, limits: req.Limits},
+		plan:    &Plan{Name: req.Operation.Name, API: req.Document.shape.api, limits: req.Limits},
 		views:   map[viewKey]*view{},
 		shared:  map[string]*fetching{},
 		stated:  map[string]*fetching{},
@@ -199,13 +199,15 @@ func (b *builder) members(name string) []*schema.Type {
 	if t := b.cat.Types[name]; t != nil {
 		return []*schema.Type{t}
 	}
+	// Types that are hidden from the reader are no members that he could miss.
+	api := b.req.Document.shape.api
 	a := b.cat.Abstracts[name]
 	if a == nil {
 		return nil
 	}
 	out := make([]*schema.Type, 0, len(a.Members))
 	for _, m := range a.Members {
-		if t := b.cat.Types[m]; t != nil {
+		if t := b.cat.Types[m]; t != nil && api.Types[m] != nil {
 			out = append(out, t)
 		}
 	}

@@ -95,9 +95,9 @@ func (b *builder) applies(condition, typeName string) bool {
 	if condition == "" || condition == typeName {
 		return true
 	}
-	def := b.cat.API.Types[condition]
+	def := b.req.Document.shape.api.Types[condition]
 	if def == nil || !def.IsAbstractType() {
 		return false
 	}
-	return slices.ContainsFunc(b.cat.API.GetPossibleTypes(def), func(d *ast.Definition) bool { return d.Name == typeName })
+	return slices.ContainsFunc(b.req.Document.shape.api.GetPossibleTypes(def), func(d *ast.Definition) bool { return d.Name == typeName })
 }

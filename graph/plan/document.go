@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -28,20 +29,22 @@ type Document struct {
 	Hash  [32]byte // SHA-256 of Text
 	Query *ast.QueryDocument
 
-	api *ast.Schema
+	shape *Shape
 	// conditions are the variables that @skip and @include read: their values
 	// decide the shape of the answer and so belong to the skeleton.
 	conditions map[string]bool
 }
 
-// Documents parses and validates documents against one generation's schema and
-// keeps the good ones. Safe for concurrent use; Close it when its generation is
-// swapped out (requests that still hold it only lose the cache).
+// Documents parses and validates documents against one generation's schema, in
+// the shape that each kind of reader may know, and keeps the good ones. Safe for
+// concurrent use; Close it when its generation is swapped out (requests that
+// still hold it only lose the cache).
 type Documents struct {
-	api    *ast.Schema
+	whole  *Shape
 	limits Limits
 	rules  *rules.Rules
-	cache  *ristretto.Cache[string, *Document]
+	cache  *ristretto.Cache[uint64, *Document]
+	shapes shapes
 }
 
 // The cache's bound, and the estimate of what a kept document costs: a tree is
@@ -62,7 +65,7 @@ func NewDocuments(api *ast.Schema, limits Limits) (*Documents, error) {
 	if api == nil || api.Query == nil {
 		return nil, ErrNoQuery
 	}
-	cache, err := ristretto.NewCache(&ristretto.Config[string, *Document]{
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *Document]{
 		NumCounters: documentCacheCounters,
 		MaxCost:     documentCacheBytes,
 		BufferItems: 64,
@@ -72,7 +75,10 @@ func NewDocuments(api *ast.Schema, limits Limits) (*Documents, error) {
 	if err != nil {
 		return nil, fmt.Errorf("document cache: %w", err)
 	}
-	return &Documents{api: withoutDefer(api), limits: limits, rules: documentRules(), cache: cache}, nil
+	d := &Documents{limits: limits, rules: documentRules(), cache: cache}
+	d.shapes.seed = maphash.MakeSeed()
+	d.whole = d.shape(withoutDefer(api), "", [16]byte{})
+	return d, nil
 }
 
 // withoutDefer takes @defer, which the parser's prelude declares, out of what
@@ -95,24 +101,40 @@ func withoutDefer(api *ast.Schema) *ast.Schema {
 // Close releases the cache.
 func (d *Documents) Close() { d.cache.Close() }
 
-// Get gives the document of a text: from the cache, or after limits, parsing
+// Get gives the document of a text as a reader may write it to whom nothing is
+// hidden, see [Shape.Document].
+func (d *Documents) Get(text string) (*Document, Errors) { return d.whole.Document(text) }
+
+// Document gives the document of a text: from the cache, or after limits, parsing
 // and validation, in this order, so that no hostile shape reaches a step that is
 // not linear. Errors hold names of the schema and names that the document
 // wrote, never a literal's value.
-func (d *Documents) Get(text string) (*Document, Errors) {
-	// The cache knows keys by two hashes only; equality is for us to check.
-	if doc, ok := d.cache.Get(text); ok && doc.Text == text {
+//
+// What is hidden does not exist in the shape, so naming it takes the very steps
+// that naming anything else which does not exist takes: no document that was
+// read for another shape is looked at.
+func (s *Shape) Document(text string) (*Document, Errors) {
+	d := s.documents
+	// Different texts and shapes may meet in one hash; equality is for us to check.
+	key := s.keyOf(text)
+	if doc, ok := d.cache.Get(key); ok && doc.shape.key == s.key && doc.Text == text {
 		return doc, nil
 	}
-	doc, errs := d.read(text)
+	doc, errs := s.read(text)
 	if errs != nil {
 		return nil, errs
 	}
-	d.cache.Set(text, doc, documentBaseCost+documentCostPerByte*int64(len(text)))
+	d.cache.Set(key, doc, documentBaseCost+documentCostPerByte*int64(len(text)))
 	return doc, nil
 }
 
-func (d *Documents) read(text string) (*Document, Errors) {
+// keyOf is a text's place in the cache of documents, for this shape.
+func (s *Shape) keyOf(text string) uint64 {
+	return maphash.String(s.documents.shapes.seed, text) ^ s.salt
+}
+
+func (s *Shape) read(text string) (*Document, Errors) {
+	d := s.documents
 	if err := scanTokens(text, d.limits); err != nil {
 		return nil, Errors{err}
 	}
@@ -134,12 +156,12 @@ func (d *Documents) read(text string) (*Document, Errors) {
 	if err := checkShape(query, d.limits); err != nil {
 		return nil, Errors{err}
 	}
-	if list := validator.ValidateWithRules(d.api, query, d.rules); len(list) > 0 {
+	if list := validator.ValidateWithRules(s.api, query, d.rules); len(list) > 0 {
 		return nil, validationErrors(list, d.limits.Errors)
 	}
 	return &Document{
 		Text: text, Hash: sha256.Sum256([]byte(text)), Query: query,
-		api: d.api, conditions: conditionVariables(query),
+		shape: s, conditions: conditionVariables(query),
 	}, nil
 }
 

@@ -208,7 +208,7 @@ func TestHostileShapesAreCheap(t *testing.T) {
 			const rounds = 5
 			for range rounds {
 				start := time.Now()
-				_, _ = docs.read(test.query)
+				_, _ = docs.whole.read(test.query)
 				best = min(best, time.Since(start))
 			}
 			runtime.ReadMemStats(&after)
@@ -384,7 +384,7 @@ func TestDocumentsKeepGoodOnes(t *testing.T) {
 		t.Error("a cached document was read again")
 	}
 	// An entry under the right key with another text must not be served.
-	docs.cache.Set(`{ a: __typename }`, first, 1)
+	docs.cache.Set(docs.whole.keyOf(`{ a: __typename }`), first, 1)
 	docs.cache.Wait()
 	if other, _ := docs.Get(`{ a: __typename }`); other == first {
 		t.Error("a document of another text was given")
@@ -424,7 +424,7 @@ func FuzzDocument(f *testing.F) {
 				t.Fatal("another document")
 			}
 			for _, op := range doc.Query.Operations {
-				vars, errs := CoerceVariables(docs.api, op, nil, docs.limits)
+				vars, errs := CoerceVariables(docs.whole.api, op, nil, docs.limits)
 				if errs == nil {
 					Skeleton(doc, op, vars)
 				}
@@ -457,7 +457,7 @@ func BenchmarkDocument(b *testing.B) {
 		b.Run("read/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = docs.read(query)
+				_, _ = docs.whole.read(query)
 			}
 		})
 		b.Run("cached/"+name, func(b *testing.B) {

@@ -132,13 +132,14 @@ func reachable(c *schema.Catalogue, op *ast.OperationDefinition) []string {
 	return out
 }
 
-// CacheKey appends the second step of the plan cache's key: the document, the
-// operation, the skeleton of the variables, the fingerprint, and which of the
+// CacheKey appends the second step of the plan cache's key: the document with
+// the shape that it was read for, the operation, the skeleton of the variables, the fingerprint, and which of the
 // reader's attributes are present, since a scope that needs another is decided
 // in the plan. Different inputs never give equal keys but by a collision of
 // SHA-256.
 func CacheKey(dst []byte, doc *Document, op *ast.OperationDefinition, skeleton []byte, fp Fingerprint, attributes map[string]string) []byte {
 	dst = append(dst, doc.Hash[:]...)
+	dst = append(dst, doc.shape.key[:]...)
 	dst = append(dst, fp[:]...)
 	dst = binary.AppendUvarint(dst, uint64(len(op.Name)))
 	dst = append(dst, op.Name...)

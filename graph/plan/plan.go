@@ -36,7 +36,8 @@ type Plan struct {
 	Touched     []schema.Coordinate // sorted, unique: all coordinates that were decided
 	Departments []string            // sorted: those with a fetch
 	Fingerprint Fingerprint
-	Guesses     []Guess // in document order
+	API         *ast.Schema // what the reader may know of, for introspection
+	Guesses     []Guess     // in document order
 
 	levels schema.Levels // names for String
 	limits Limits        // as of the request, for CheckValues

@@ -34,7 +34,7 @@ const (
 // emptiness and the presence of a null. Equal skeletons of one operation have
 // equal plans; different ones never encode alike.
 func Skeleton(doc *Document, op *ast.OperationDefinition, vars map[string]any) []byte {
-	s := skeleton{api: doc.api}
+	s := skeleton{api: doc.shape.api}
 	for _, def := range op.VariableDefinitions {
 		value, given := vars[def.Variable]
 		if b, ok := value.(bool); ok && doc.conditions[def.Variable] {

@@ -21,7 +21,7 @@ const skeletonQuery = `query($where: AllWhere, $people: [PersonWhere!], $order: 
 func skeletonOf(tb testing.TB, docs *Documents, doc *Document, raw map[string]any) []byte {
 	tb.Helper()
 	op := doc.Query.Operations[0]
-	vars, errs := CoerceVariables(docs.api, op, raw, DefaultLimits())
+	vars, errs := CoerceVariables(docs.whole.api, op, raw, DefaultLimits())
 	if errs != nil {
 		tb.Fatal(errs)
 	}
@@ -91,7 +91,7 @@ func TestSkeletonsDoNotCollide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawVariables(t, "a"), drawVariables(t, "b")
 		coerced := func(raw map[string]any) map[string]any {
-			vars, errs := CoerceVariables(docs.api, op, raw, DefaultLimits())
+			vars, errs := CoerceVariables(docs.whole.api, op, raw, DefaultLimits())
 			if errs != nil {
 				t.Fatalf("%v: %v", raw, errs)
 			}
@@ -99,7 +99,7 @@ func TestSkeletonsDoNotCollide(t *testing.T) {
 		}
 		va, vb := coerced(a), coerced(b)
 		same := bytes.Equal(Skeleton(doc, op, va), Skeleton(doc, op, vb))
-		if model := modelOf(docs.api, op, va) == modelOf(docs.api, op, vb); same != model {
+		if model := modelOf(docs.whole.api, op, va) == modelOf(docs.whole.api, op, vb); same != model {
 			t.Fatalf("skeletons equal: %v, facts equal: %v\n%v\n%v", same, model, a, b)
 		}
 	})

@@ -79,7 +79,11 @@ func (s *streams) explainPlan(ctx context.Context, f planFlags, query string) er
 
 func buildPlan(cfg *config.Config, g *plan.Generation, sources plan.Sources, reader *authz.Subject, f planFlags, query string, raw map[string]any) (*plan.Plan, plan.Errors) {
 	limits := limitsOf(cfg)
-	doc, errs := g.Documents.Get(query)
+	shape, errs := g.Shape(reader.Profile(f.purpose))
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	doc, errs := shape.Document(query)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -87,7 +91,7 @@ func buildPlan(cfg *config.Config, g *plan.Generation, sources plan.Sources, rea
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	variables, errs := plan.CoerceVariables(g.Catalogue.API, op, raw, limits)
+	variables, errs := plan.CoerceVariables(shape.API(), op, raw, limits)
 	if len(errs) > 0 {
 		return nil, errs
 	}

@@ -195,7 +195,12 @@ func generation(t *testing.T, sdl, policy string) *plan.Generation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &plan.Generation{Catalogue: c, Table: table, Policy: p.Revision}
+	documents, err := plan.NewDocuments(c.API, plan.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(documents.Close)
+	return &plan.Generation{Catalogue: c, Table: table, Policy: p.Revision, Documents: documents}
 }
 
 // bench is a front with everything around it faked.

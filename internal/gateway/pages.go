@@ -67,5 +67,10 @@ func (s *sdl) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.subject, x.request = subject, request
-	x.gate.text(r.Context(), x, "text/plain; charset=utf-8", []byte(request.Generation.Catalogue.SDL))
+	text, refused := request.Generation.SDL(subject.Profile(""))
+	if refused != nil {
+		x.fail(r, &refusal{code: refused[0].Code})
+		return
+	}
+	x.gate.text(r.Context(), x, "text/plain; charset=utf-8", []byte(text))
 }

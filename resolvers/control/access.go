@@ -1,8 +1,11 @@
 package control
 
 import (
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"github.com/weir-data/weir/authz"
 	generated "github.com/weir-data/weir/graph/control"
+	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/schema"
 )
 
@@ -64,51 +67,42 @@ func reasonOf(r authz.Reason) generated.Reason {
 	}
 }
 
-// sight is what one reader can know of one catalogue.
+// sight is what one reader can know of one catalogue: what his shape of the data
+// API has.
 type sight struct {
 	catalogue *schema.Catalogue
 	view      *authz.View
+	api       *ast.Schema // nil where nothing is left for him
 }
 
-// hidden reports a coordinate that the reader must not learn of.
-func (s sight) hidden(c schema.Coordinate) bool {
-	g := s.view.Grants(c)
-	// What the table does not know was never decided.
-	return g == nil || g.Hidden
-}
-
-// fields are those that the reader may know of, in the order of the schema. A
-// relation names its target, so it goes where all that it leads to is hidden.
-func (s sight) fields(t *schema.Type) []*schema.Field {
-	var out []*schema.Field
-	for _, f := range t.Fields {
-		if s.hidden(f.Coordinate) || f.Relation != nil && !s.leadsToKnown(f.Relation) {
-			continue
-		}
-		out = append(out, f)
+// sightOf gives the reader's, under the purpose that he states.
+func sightOf(g *plan.Generation, s *authz.Subject, purpose string) (sight, error) {
+	p := s.Profile(purpose)
+	out := sight{catalogue: g.Catalogue, view: g.Table.View(p)}
+	shape, errs := g.Shape(p)
+	switch {
+	case errs == nil:
+		out.api = shape.API()
+	case errs[0].Code != plan.Forbidden:
+		return sight{}, errs[0]
 	}
-	return out
+	return out, nil
 }
 
-func (s sight) leadsToKnown(r *schema.Relation) bool {
-	for _, member := range s.catalogue.MembersOf(r.Target) {
-		if !s.hidden(schema.Coordinate{Type: member}) {
-			return true
-		}
-	}
-	return false
-}
-
-// find gives a type and its fields; nil where the reader may not know of it,
-// which reads exactly as where it does not exist.
+// find gives a type and those of its fields that the reader may know of, in the
+// order of the schema; nil where he may not know of it, which reads exactly as
+// where it does not exist.
 func (s sight) find(name string) (*schema.Type, []*schema.Field) {
 	t := s.catalogue.Types[name]
-	if t == nil || s.hidden(schema.Coordinate{Type: name}) {
+	if t == nil || s.api == nil || s.api.Types[name] == nil {
 		return nil, nil
 	}
-	fields := s.fields(t)
-	if len(fields) == 0 {
-		return nil, nil
+	known := s.api.Types[name].Fields
+	var fields []*schema.Field
+	for _, f := range t.Fields {
+		if known.ForName(f.Name) != nil {
+			fields = append(fields, f)
+		}
 	}
 	return t, fields
 }

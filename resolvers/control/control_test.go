@@ -93,7 +93,12 @@ func generation(tb testing.TB) *plan.Generation {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &plan.Generation{Catalogue: catalogue, Table: table, Policy: "r1"}
+	documents, err := plan.NewDocuments(catalogue.API, plan.DefaultLimits())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(documents.Close)
+	return &plan.Generation{Catalogue: catalogue, Table: table, Policy: "r1", Documents: documents}
 }
 
 type ages struct{}
@@ -545,7 +550,8 @@ func TestCancelled(t *testing.T) {
 }
 
 func TestCloseLeavesNothingBehind(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	e, err := control.New(control.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,8 @@ func (r *Resolver) profileOf(req *resolvers.Request, about asked) (authz.Profile
 
 // shows reports whether the reader may know of the field.
 func (s sight) shows(t *schema.Type, f *schema.Field) bool {
-	return slices.Contains(s.fields(t), f)
+	known, fields := s.find(t.Name)
+	return known != nil && slices.Contains(fields, f)
 }
 
 func rulesOf(list []authz.Deciding) []generated.PolicyRule {

@@ -17,8 +17,8 @@ func reader(ctx context.Context) (*resolvers.Request, sight, error) {
 	if !complete(req) {
 		return nil, sight{}, &plan.Error{Code: plan.Forbidden, Message: sentence(plan.Forbidden)}
 	}
-	g := req.Generation
-	return req, sight{catalogue: g.Catalogue, view: g.Table.View(req.Subject.Profile(req.Purpose))}, nil
+	s, err := sightOf(req.Generation, req.Subject, req.Purpose)
+	return req, s, err
 }
 
 // me says who the reader is.
