@@ -19,9 +19,9 @@ type Budgets struct {
 }
 
 // defaultBudgets leave a busy service window room, and a guesser of one
-// person's data none.
+// person's data little.
 func defaultBudgets() Budgets {
-	return Budgets{TimeZone: "Asia/Shanghai", MatchPerReader: 1_000, MatchPerKey: 20}
+	return Budgets{TimeZone: "Asia/Shanghai", MatchPerReader: 2_000, MatchPerKey: 100}
 }
 
 // Zone is where a day begins. Validate has refused a zone that does not load.
