@@ -7,3 +7,6 @@ const TagUse = "subject-tag"
 // PseudonymUse is the key ring's use for pseudonyms of one purpose. Purposes
 // come from the configuration's registry, so the uses are few.
 func PseudonymUse(purpose string) string { return "pseudonym/" + purpose }
+
+// SubjectUse is the key ring's use for the reader's own stand-in in records.
+const SubjectUse = "lineage-subject"

@@ -9,6 +9,12 @@ import (
 	"strconv"
 )
 
+type AboutMe struct {
+	AsOfSequence []LogPosition `json:"asOfSequence"`
+	Reads        []ReadAboutMe `json:"reads"`
+	Next         *string       `json:"next,omitempty"`
+}
+
 // What a reader holds on a field, or on a type's rows, under the stated purpose.
 type Access struct {
 	// The most that some scope gives him.
@@ -92,6 +98,59 @@ type FieldHolding struct {
 	Access *Access `json:"access"`
 }
 
+type FieldRead struct {
+	Department *string `json:"department,omitempty"`
+	Table      *string `json:"table,omitempty"`
+	Column     *string `json:"column,omitempty"`
+	Coordinate string  `json:"coordinate"`
+	Level      string  `json:"level"`
+	// select, filter, sort, group, aggregate, match, join, scope, ref, tag
+	Use      string `json:"use"`
+	Clear    int    `json:"clear"`
+	Masked   int    `json:"masked"`
+	Withheld int    `json:"withheld"`
+}
+
+type FieldReport struct {
+	AsOfSequence []LogPosition `json:"asOfSequence"`
+	Coordinate   string        `json:"coordinate"`
+	Department   string        `json:"department"`
+	Table        string        `json:"table"`
+	Column       *string       `json:"column,omitempty"`
+	Level        *Level        `json:"level"`
+	From         string        `json:"from"`
+	To           string        `json:"to"`
+	Readers      []Flow        `json:"readers"`
+}
+
+// 去向 · One field to one consumer for one purpose, as one outcome. Counts are text: they may exceed 32 bits.
+type Flow struct {
+	Coordinate  string      `json:"coordinate"`
+	Level       string      `json:"level"`
+	Use         string      `json:"use"`
+	Outcome     ReadOutcome `json:"outcome"`
+	Consumer    *string     `json:"consumer,omitempty"`
+	Application *string     `json:"application,omitempty"`
+	Purpose     *string     `json:"purpose,omitempty"`
+	Reads       string      `json:"reads"`
+	Cells       string      `json:"cells"`
+	// Distinct persons: exact for some hundreds, within about 2 % above.
+	People string `json:"people"`
+	// Persons in records with too many to be told apart: at most so many more.
+	PeopleUncounted string `json:"peopleUncounted"`
+	First           string `json:"first"`
+	Last            string `json:"last"`
+}
+
+type FlowReport struct {
+	AsOfSequence []LogPosition `json:"asOfSequence"`
+	Department   string        `json:"department"`
+	// The first day, and the day after the last.
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Flows []Flow `json:"flows"`
+}
+
 // 更新 · How old the data may be, and is.
 type Freshness struct {
 	// The declared bound, as in 24h.
@@ -111,12 +170,32 @@ type Holdings struct {
 	Fields []FieldHolding `json:"fields"`
 }
 
+type KindField struct {
+	Name     string      `json:"name"`
+	Category *string     `json:"category,omitempty"`
+	Outcome  ReadOutcome `json:"outcome"`
+}
+
+type KindRead struct {
+	Department string      `json:"department"`
+	Type       string      `json:"type"`
+	Fields     []KindField `json:"fields"`
+}
+
 // 分级 · A classification level.
 type Level struct {
 	Name   string  `json:"name"`
 	Titles *Titles `json:"titles"`
 	// 0 is the lowest.
 	Rank int `json:"rank"`
+}
+
+// How far a node's log has been read for this answer.
+type LogPosition struct {
+	Origin string `json:"origin"`
+	Epoch  int    `json:"epoch"`
+	// A count that may exceed 32 bits, as text.
+	Sequence string `json:"sequence"`
 }
 
 // 脱敏 · A mask rule.
@@ -166,6 +245,79 @@ type Purpose struct {
 }
 
 type Query struct {
+}
+
+// One look at data about the reader.
+type ReadAboutMe struct {
+	// With it, weir lineage prove shows that this record is in the ledger.
+	Receipt string `json:"receipt"`
+	Time    string `json:"time"`
+	// The office that looked; null when its token named none.
+	Office       *string  `json:"office,omitempty"`
+	OfficeTitles *Titles  `json:"officeTitles"`
+	Purpose      *Purpose `json:"purpose,omitempty"`
+	// By the reader himself.
+	Self bool `json:"self"`
+	// The kinds of data. Fields are named where the record is about the reader alone, or about one person a row; else they might be another person's.
+	Kinds []KindRead `json:"kinds"`
+}
+
+// What records are asked for. Everything stated must hold; what speaks of fields must hold of one field.
+type ReadFilter struct {
+	// The source department whose field was used.
+	Department *string `json:"department,omitempty"`
+	Type       *string `json:"type,omitempty"`
+	Field      *string `json:"field,omitempty"`
+	// The lowest level of the field used, by name.
+	Level *string `json:"level,omitempty"`
+	// How the field fared.
+	Outcome *ReadOutcome `json:"outcome,omitempty"`
+	// The keyed stand-in of the reader, as records show it.
+	Subject *string `json:"subject,omitempty"`
+	// The subject id of the reader; it is keyed before it is looked up.
+	SubjectID   *string `json:"subjectId,omitempty"`
+	Application *string `json:"application,omitempty"`
+	// The department of the reader.
+	Consumer *string `json:"consumer,omitempty"`
+	Purpose  *string `json:"purpose,omitempty"`
+	// query, control, introspection, refused, policy-load, schema-load
+	Kind      *string `json:"kind,omitempty"`
+	RequestID *string `json:"requestId,omitempty"`
+	// RFC 3339; from <= time < to.
+	From *string `json:"from,omitempty"`
+	To   *string `json:"to,omitempty"`
+}
+
+type ReadPage struct {
+	AsOfSequence []LogPosition `json:"asOfSequence"`
+	Reads        []ReadRecord  `json:"reads"`
+	// Continues after the last of reads; null at the end. A page may be short and still have a next.
+	Next *string `json:"next,omitempty"`
+}
+
+// 一条记录 · One operation's record.
+type ReadRecord struct {
+	Receipt   string  `json:"receipt"`
+	Time      string  `json:"time"`
+	RequestID string  `json:"requestId"`
+	Kind      string  `json:"kind"`
+	Operation *string `json:"operation,omitempty"`
+	// The keyed stand-in of the reader.
+	Subject     string  `json:"subject"`
+	Application *string `json:"application,omitempty"`
+	// The department of the reader.
+	Consumer *string  `json:"consumer,omitempty"`
+	Roles    []string `json:"roles"`
+	Purpose  *string  `json:"purpose,omitempty"`
+	Status   string   `json:"status"`
+	Code     *string  `json:"code,omitempty"`
+	Level    string   `json:"level"`
+	Schema   string   `json:"schema"`
+	Policy   string   `json:"policy"`
+	Rows     string   `json:"rows"`
+	// Persons whom the record is about, found or not.
+	People string      `json:"people"`
+	Fields []FieldRead `json:"fields"`
 }
 
 type ScopedAccess struct {
@@ -310,6 +462,70 @@ func (e *Office) UnmarshalJSON(b []byte) error {
 }
 
 func (e Office) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What became of a field.
+type ReadOutcome string
+
+const (
+	// used and not shown: a filter, an order, a join
+	ReadOutcomeUsed ReadOutcome = "USED"
+	// null by policy
+	ReadOutcomeWithheld ReadOutcome = "WITHHELD"
+	// shown masked
+	ReadOutcomeMasked ReadOutcome = "MASKED"
+	// shown
+	ReadOutcomeClear ReadOutcome = "CLEAR"
+)
+
+var AllReadOutcome = []ReadOutcome{
+	ReadOutcomeUsed,
+	ReadOutcomeWithheld,
+	ReadOutcomeMasked,
+	ReadOutcomeClear,
+}
+
+func (e ReadOutcome) IsValid() bool {
+	switch e {
+	case ReadOutcomeUsed, ReadOutcomeWithheld, ReadOutcomeMasked, ReadOutcomeClear:
+		return true
+	}
+	return false
+}
+
+func (e ReadOutcome) String() string {
+	return string(e)
+}
+
+func (e *ReadOutcome) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReadOutcome(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReadOutcome", str)
+	}
+	return nil
+}
+
+func (e ReadOutcome) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReadOutcome) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReadOutcome) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

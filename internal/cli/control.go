@@ -1,22 +1,32 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/weir-data/weir/graph/exec"
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/resolvers/control"
 )
 
 // controlGraph wires the executor of the control graph.
-func controlGraph(c *config.Config, ages exec.Ages, report func(error)) (*control.Executor, error) {
+func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, keys *keyring.Ring, report func(error)) (*control.Executor, error) {
 	departments := make(map[string]control.Titles, len(c.Departments))
+	owners := make(map[string]string)
 	for id, d := range c.Departments {
 		departments[id] = control.Titles{ZH: d.Titles.ZH, EN: d.Titles.EN}
+		owners[id] = d.Owner
 	}
 	purposes := make(map[string]control.Purpose, len(c.Purposes))
+	sealed := make(map[string]time.Duration)
 	for _, p := range c.Purposes {
 		purposes[p.ID] = control.Purpose{Titles: control.Titles{ZH: p.ZH, EN: p.EN}, Basis: p.Basis}
+		if p.Sealed > 0 {
+			sealed[p.ID] = p.Sealed
+		}
 	}
 	return control.New(control.Config{
+		Lineage:     control.Lineage{Index: asked, Keys: keys, Owners: owners, Sealed: sealed},
 		Departments: departments, Purposes: purposes, Ages: ages, Report: report,
 		Offices: control.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 	})

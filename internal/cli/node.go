@@ -124,7 +124,11 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		revocations = file
 		n.following = append(n.following, file.Run)
 	}
-	control, err := controlGraph(n.cfg, ages, report)
+	asked, err := n.openIndex(ctx)
+	if err != nil {
+		return err
+	}
+	control, err := controlGraph(n.cfg, ages, asked, ring, report)
 	if err != nil {
 		return err
 	}

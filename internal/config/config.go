@@ -99,6 +99,10 @@ type Purpose struct {
 	ZH    string `yaml:"zh"`
 	EN    string `yaml:"en"`
 	Basis string `yaml:"basis"`
+	// Sealed keeps reads for this purpose from owners and from the persons whom
+	// they are about until they are that old, such as 2160h for an
+	// investigation; 0 for not at all. Auditors see them.
+	Sealed time.Duration `yaml:"sealed"`
 }
 
 // Application is a registered consumer and the purposes it may state.
@@ -120,6 +124,9 @@ type Department struct {
 	URL Secret `yaml:"url"`
 	// Titles are the department's names.
 	Titles Names `yaml:"titles"`
+	// Owner is the role whose holders, being of this department, may ask the
+	// ledger where its data went; "" for nobody.
+	Owner string `yaml:"owner"`
 	// Pool bounds its connections.
 	Pool int `yaml:"pool"`
 	// ConnectTimeout bounds the making of a connection.
@@ -205,6 +212,19 @@ type Ledger struct {
 	// Levels not named wait for "synced", the lowest for "written". Only the
 	// lowest may be "written".
 	Durability map[string]string `yaml:"durability"`
+	// Index is the database that questions about the ledger are answered from.
+	// It is derived from the log; `weir lineage reindex` makes it anew.
+	Index LedgerIndex `yaml:"index"`
+}
+
+// LedgerIndex is where the ledger's index is kept.
+type LedgerIndex struct {
+	// Driver is "sqlite", or "postgres" where several nodes share an index.
+	Driver string `yaml:"driver"`
+	// Path is the file (sqlite); "" for state/index.db.
+	Path string `yaml:"path"`
+	// URL is the database (postgres), as a department's.
+	URL Secret `yaml:"url"`
 }
 
 // Limits bound what one request may ask for. None may be switched off.
@@ -261,7 +281,7 @@ func Default() *Config {
 		},
 		PurposeRequiredFrom: "L3",
 		Offices:             Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
-		Ledger:              Ledger{Origin: "node-a"},
+		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}},
 		Budgets:             defaultBudgets(),
 		Limits: Limits{
 			Body: 256 << 10, Tokens: 2_000, Depth: 12, IntrospectionDepth: 15, Aliases: 30,
@@ -305,6 +325,10 @@ func (c *Config) complete(base string) {
 		c.Ledger.Folder = filepath.Join(c.State, "ledger")
 	}
 	at(&c.Ledger.Folder)
+	if c.Ledger.Index.Path == "" && c.Ledger.Index.Driver == DriverSQLite {
+		c.Ledger.Index.Path = filepath.Join(c.State, "index.db")
+	}
+	at(&c.Ledger.Index.Path)
 	if c.HideFrom == "" && len(c.Levels) > 0 {
 		c.HideFrom = c.Levels[len(c.Levels)-1].Name
 	}

@@ -107,6 +107,9 @@ func parse(name string, data []byte, base string, env func(string) (string, bool
 		}
 		c.Departments[id] = d
 	}
+	if err := c.Ledger.Index.URL.resolve(base, env); err != nil {
+		problems = append(problems, Problem{Key: "ledger.index.url", Message: err.Error()})
+	}
 	c.complete(base)
 	problems = append(problems, c.problems()...)
 	if len(problems) > 0 {

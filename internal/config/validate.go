@@ -103,6 +103,7 @@ func (c *Config) checkRegistries(v *checker) {
 	for _, p := range c.Purposes {
 		v.when(!isName(p.ID), "purposes", fmt.Sprintf("purpose %q is not a name", p.ID), "letters, digits, - and _")
 		v.when(purposes[p.ID], "purposes", fmt.Sprintf("purpose %q is registered twice", p.ID), "")
+		v.when(p.Sealed < 0, "purposes", fmt.Sprintf("purpose %q is sealed for a negative time", p.ID), "such as 2160h")
 		v.when(p.Basis == "", "purposes", fmt.Sprintf("purpose %q has no legal basis", p.ID), "add basis")
 		purposes[p.ID] = true
 	}
@@ -122,20 +123,26 @@ func (c *Config) checkDepartments(v *checker) {
 	for _, id := range c.DepartmentIDs() {
 		d, key := c.Departments[id], "departments."+id
 		v.when(!isName(id), key, fmt.Sprintf("department %q is not a name", id), "letters, digits, - and _")
-		switch d.Driver {
-		case DriverSQLite:
-			v.when(d.Path == "", key+".path", "no database file", "add path")
-			v.when(!d.URL.IsZero(), key+".url", "sqlite takes path, not url", "")
-		case DriverPostgres:
-			v.when(d.Path != "", key+".path", "postgres takes url, not path", "")
-			v.when(d.URL.IsZero(), key+".url", "no connection string", "add url: ${NAME_OF_AN_ENVIRONMENT_VARIABLE}")
-			v.when(d.URL.plain && holdsPassword(d.URL.value), key+".url", "a password stands in clear", "put it in the environment: ${NAME}, or in a file: {file: path}")
-		default:
-			v.add(key+".driver", fmt.Sprintf("unknown driver %q", d.Driver), "sqlite or postgres")
-		}
+		v.database(key, d.Driver, d.Path, &d.URL)
+		v.when(d.Owner != "" && !isName(d.Owner), key+".owner", fmt.Sprintf("role %q is not a name", d.Owner), "")
 		v.when(d.Pool < 0 || d.Pool > 1_000, key+".pool", "not between 1 and 1000", "")
 		v.when(d.ConnectTimeout < 0, key+".connectTimeout", "negative", "")
 		v.when(d.Timeout < 0, key+".timeout", "negative", "")
+	}
+}
+
+// database checks where a database is: a file of SQLite or a PostgreSQL URL.
+func (v *checker) database(key, driver, path string, at *Secret) {
+	switch driver {
+	case DriverSQLite:
+		v.when(path == "", key+".path", "no database file", "add path")
+		v.when(!at.IsZero(), key+".url", "sqlite takes path, not url", "")
+	case DriverPostgres:
+		v.when(path != "", key+".path", "postgres takes url, not path", "")
+		v.when(at.IsZero(), key+".url", "no connection string", "add url: ${NAME_OF_AN_ENVIRONMENT_VARIABLE}")
+		v.when(at.plain && holdsPassword(at.value), key+".url", "a password stands in clear", "put it in the environment: ${NAME}, or in a file: {file: path}")
+	default:
+		v.add(key+".driver", fmt.Sprintf("unknown driver %q", driver), "sqlite or postgres")
 	}
 }
 
@@ -219,6 +226,7 @@ func (c *Config) checkOffices(v *checker) {
 func (c *Config) checkLedger(v *checker) {
 	v.when(!isName(c.Ledger.Origin) || strings.ToLower(c.Ledger.Origin) != c.Ledger.Origin, "ledger.origin",
 		fmt.Sprintf("origin %q is not a node's name", c.Ledger.Origin), "lower-case letters, digits, - and _")
+	v.database("ledger.index", c.Ledger.Index.Driver, c.Ledger.Index.Path, &c.Ledger.Index.URL)
 	names := c.levelNames()
 	for _, level := range sortedKeys(c.Ledger.Durability) {
 		key := "ledger.durability." + level

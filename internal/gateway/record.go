@@ -8,12 +8,12 @@ import (
 	"slices"
 
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/resolvers"
 	"github.com/weir-data/weir/schema"
 )
 
 // Uses of the key ring, one per kind of thing that a record keeps keyed.
 const (
-	useSubject    = "lineage-subject"
 	useCase       = "lineage-case"
 	useAttributes = "lineage-attributes"
 )
@@ -24,7 +24,7 @@ func (f *Front) record(x *exchange, o *outcome) *lineage.Record {
 	s, reads := x.subject, x.request.Reads
 	r := &lineage.Record{
 		RequestID: x.id, Kind: reads.Kind, Operation: reads.Name,
-		Subject: f.cfg.Keys.Pseudonym(useSubject, s.ID), Application: s.Application, Department: s.Department,
+		Subject: f.cfg.Keys.Pseudonym(resolvers.SubjectUse, s.ID), Application: s.Application, Department: s.Department,
 		Roles: s.Roles, Attributes: f.attributes(s.Attributes), Purpose: x.request.Purpose,
 		Schema: x.request.Generation.Catalogue.Revision, Policy: x.request.Generation.Policy, Document: reads.Document,
 		Status: o.status, Code: string(o.code), Level: reads.Level,

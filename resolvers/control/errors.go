@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/lineage/index"
 )
 
 // sentence is the constant message of a code, as far as this graph raises it
@@ -18,6 +19,10 @@ func sentence(code plan.Code) string {
 		return "not allowed for this reader and purpose"
 	case plan.BadRequest:
 		return "an argument is not valid"
+	case plan.CursorInvalid:
+		return "the cursor is not one of this server"
+	case plan.LedgerUnavailable:
+		return "the ledger cannot be asked now"
 	case plan.Overloaded:
 		return "the answer could not be completed in time"
 	default:
@@ -35,6 +40,9 @@ func (e *Executor) present(ctx context.Context, err error) *gqlerror.Error {
 		out = refusals(plan.Errors{known}, "")[0]
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		out = public(plan.Overloaded, "")
+	case errors.Is(err, index.ErrUnavailable):
+		out = public(plan.LedgerUnavailable, "")
+		e.report(err)
 	case !errors.Is(err, errPanic): // a panic was reported where it was caught
 		e.report(err)
 	}

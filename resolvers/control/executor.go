@@ -31,6 +31,8 @@ type Config struct {
 	Offices Offices
 	// Ages tells how old the sources are; nil when nobody knows.
 	Ages Ages
+	// Lineage answers what is asked of the ledger.
+	Lineage Lineage
 	// Limits bound query shapes; [DefaultLimits].
 	Limits plan.Limits
 	// Report is told of faults, which the reader learns of only as INTERNAL;
@@ -71,7 +73,7 @@ func New(cfg Config) (*Executor, error) {
 	if e.report == nil {
 		e.report = func(error) {}
 	}
-	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages}
+	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages, lineage: cfg.Lineage}
 	e.api = withoutDefer(generated.NewExecutableSchema(generated.Config{Resolvers: root}).Schema())
 	var err error
 	if e.documents, err = plan.NewDocuments(e.api, e.limits); err != nil {

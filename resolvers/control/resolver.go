@@ -1,5 +1,5 @@
-// Package control answers the control graph: who the reader is, and what the
-// catalogue offers him.
+// Package control answers the control graph: who the reader is, what the
+// catalogue offers him, and what the ledger tells him.
 //
 // It promises that what the policy hides from a reader is absent from every
 // answer and from every search, and that each field of an answer is counted for
@@ -36,4 +36,5 @@ type Resolver struct {
 	purposes    map[string]Purpose
 	offices     Offices
 	ages        Ages
+	lineage     Lineage
 }

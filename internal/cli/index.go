@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/lineage/index"
+)
+
+func indexConfig(c *config.Config) index.Config {
+	i := c.Ledger.Index
+	return index.Config{Driver: i.Driver, Path: i.Path, URL: i.URL.Reveal(), Dir: c.Ledger.Folder}
+}
+
+// openIndex opens the ledger's index, and follows the log beside the server.
+func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
+	x, err := index.Open(ctx, indexConfig(n.cfg))
+	if err != nil {
+		return nil, environment(err, indexRemedy(err))
+	}
+	n.closing = append(n.closing, x.Close)
+	n.following = append(n.following, func(ctx context.Context) error { return n.followLog(ctx, x) })
+	return x, nil
+}
+
+// followLog keeps the index up with the log. The index is derived: that it is
+// behind, or broken, is no reason not to serve; every answer says how far it is.
+func (n *node) followLog(ctx context.Context, x *index.Index) error {
+	const most = time.Minute
+	for pause := time.Second; ; pause = min(2*pause, most) {
+		err := x.Run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		n.log.Error("the ledger's index does not go on; answers about the ledger stay behind", "error", err.Error(), "remedy", indexRemedy(err), "retryIn", pause.String())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func indexRemedy(err error) string {
+	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) {
+		return "stop the server and run weir lineage reindex: the index is made anew from the log, nothing is lost"
+	}
+	return "see ledger.index in weir.yaml; the index can be made anew with weir lineage reindex"
+}
+
+func (s *streams) lineageReindex() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use: "reindex", Short: "Make the ledger's index anew from the log", Args: cobra.NoArgs,
+		Long: `Drops the index and reads the whole log again. The log is not changed. Of an index
+that several nodes share, run it on each of them, --keep on all but the first.`,
+	}
+	keep := c.Flags().Bool("keep", false, "keep what other nodes put in; read on from where this node's part ends")
+	c.Flags().StringVar(&path, "config", "", "the configuration whose index it is")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := located(path)
+		if err != nil {
+			return err
+		}
+		if !isFolder(cfg.Ledger.Folder) {
+			return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
+		}
+		open := index.Anew
+		if *keep {
+			open = index.Open
+		}
+		x, err := open(c.Context(), indexConfig(cfg))
+		if err != nil {
+			return environment(err, "stop the server first; it has the index open")
+		}
+		err = x.CatchUp(c.Context())
+		asOf, more := x.AsOf(c.Context())
+		if err := errors.Join(err, more, x.Close()); err != nil {
+			return environment(err, "")
+		}
+		for _, p := range asOf {
+			if _, err := fmt.Fprintf(s.out, "%s: records up to %d\n", p.Origin, p.Sequence); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c
+}

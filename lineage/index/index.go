@@ -1,0 +1,140 @@
+// Package index answers questions about the ledger: who read what, where a
+// department's data went, who looked at one person.
+//
+// It promises that everything it says was derived from the log, up to a sequence
+// that each answer names, and that it can be thrown away and made anew. It is
+// not evidence: proofs come from the ledger. It does not decide who may ask.
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Errors of the package.
+var (
+	// ErrForeign: the index was made from another log, or the log is not the
+	// one it was.
+	ErrForeign = errors.New("the index is not of this log")
+	// ErrFormat: the index was made by another version.
+	ErrFormat = errors.New("the index has another version's format")
+	// ErrUnavailable: the database cannot be read or written.
+	ErrUnavailable = errors.New("index unavailable")
+)
+
+// Config says where an index is.
+type Config struct {
+	Driver string // SQLite or Postgres
+	Path   string // of the file, SQLite
+	URL    string // of the database, Postgres; never in an error
+	// Dir is the folder of this node's log.
+	Dir string
+	// Poll is the pause between looks at the log; 100 ms.
+	Poll time.Duration
+	// Batch is the most records of one transaction; 4,096.
+	Batch int
+}
+
+// Index is an open index. Its queries are safe for concurrent use, also beside
+// [Index.Run].
+type Index struct {
+	db      *sql.DB
+	cfg     Config
+	applied notice
+	origins sync.Map // names by id
+}
+
+// Open opens the index and makes its tables in an empty database. The caller
+// closes it.
+func Open(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, false) }
+
+// Anew opens the index with nothing in it: what was there is dropped.
+func Anew(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, true) }
+
+func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
+	if cfg.Poll <= 0 {
+		cfg.Poll = 100 * time.Millisecond
+	}
+	if cfg.Batch <= 0 {
+		cfg.Batch = 4096
+	}
+	db, err := open(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	x := &Index{db: db, cfg: cfg}
+	if err := x.prepare(ctx, anew); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return x, nil
+}
+
+func (x *Index) prepare(ctx context.Context, anew bool) error {
+	tx, err := x.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if anew {
+		if err := drop(ctx, tx); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	there, err := exists(ctx, tx, x.cfg.Driver)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if !there {
+		if err := create(ctx, tx, x.cfg.Driver); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return tx.Commit()
+	}
+	var found string
+	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'format'`).Scan(&found); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if found != format {
+		return fmt.Errorf("%w: %q, this is %q", ErrFormat, found, format)
+	}
+	return nil
+}
+
+// Close ends the index. Nothing may use it any more.
+func (x *Index) Close() error { return x.db.Close() }
+
+// Sequence is how far one node's log has been read.
+type Sequence struct {
+	Origin   string
+	Epoch    uint32
+	Sequence uint64
+}
+
+// AsOf tells how far each node's log has been read, by origin.
+func (x *Index) AsOf(ctx context.Context) ([]Sequence, error) {
+	rows, err := x.db.QueryContext(ctx, `SELECT name, epoch, sequence FROM origin ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	out := []Sequence{}
+	for rows.Next() {
+		var s Sequence
+		if err := rows.Scan(&s.Origin, &s.Epoch, &s.Sequence); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		out = append(out, s)
+	}
+	return out, unavailable(rows.Err())
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}

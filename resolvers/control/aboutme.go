@@ -1,0 +1,102 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	generated "github.com/weir-data/weir/graph/control"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/index"
+	"github.com/weir-data/weir/resolvers"
+	"github.com/weir-data/weir/schema"
+)
+
+// identity is the attribute by which a reader is the person of a row, as in the
+// scope `self`.
+const identity = "id"
+
+// aboutMe tells the reader who read data about himself.
+func (l *look) aboutMe(ctx context.Context, first *int, after *string) (*generated.AboutMe, error) {
+	n, err := pageSize(first)
+	if err != nil {
+		return nil, err
+	}
+	place, err := placeOf(after)
+	if err != nil {
+		return nil, err
+	}
+	id := l.req.Subject.Attributes[identity]
+	if id == "" {
+		return nil, forbidden()
+	}
+	out := &generated.AboutMe{Reads: []generated.ReadAboutMe{}}
+	if out.AsOfSequence, err = l.asOf(ctx); err != nil {
+		return nil, err
+	}
+	tag := lineage.SubjectTag(l.lineage.Keys.Tag(resolvers.TagUse, []byte(id)))
+	// Sealed reads are sealed for the person also where he is an auditor.
+	page, err := l.lineage.Index.Reads(ctx, index.Filter{Tag: &tag, Any: true, Sealed: l.seals()}, n, place)
+	if err != nil {
+		return nil, err
+	}
+	self := l.lineage.Keys.Pseudonym(resolvers.SubjectUse, l.req.Subject.ID)
+	for i := range page.Reads {
+		r := &page.Reads[i]
+		item := generated.ReadAboutMe{
+			Receipt: r.Position.String(), Time: r.Time.Format(instant), Office: optional(r.Consumer), OfficeTitles: titlesOf(l.departments[r.Consumer]),
+			Self: r.Subject == self, Kinds: l.kinds(r),
+		}
+		if r.Purpose != "" {
+			item.Purpose = l.purpose(r.Purpose)
+		}
+		out.Reads = append(out.Reads, item)
+	}
+	out.Next = cursorOf(page.Next)
+	return out, nil
+}
+
+// kinds are the kinds of data that a record is about, as far as they are surely
+// the reader's own. A record names persons but not which of its fields each is
+// in. So fields are named where all is about one person, or where one field
+// alone, the same in every row, says whom a row is about; of any other record
+// only the types that hold persons' data are.
+func (l *look) kinds(r *index.Read) []generated.KindRead {
+	about := map[string]bool{} // types with a field that names a person
+	subjects := map[schema.Coordinate]bool{}
+	for i := range r.Fields {
+		if u := &r.Fields[i].Use; u.Use == lineage.Tag {
+			about[u.Coordinate.Type] = true
+			subjects[u.Coordinate] = true
+		}
+	}
+	certain := r.People == 1 || len(subjects) == 1
+	out := []generated.KindRead{}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if !about[f.Use.Coordinate.Type] || f.Use.Use != lineage.Select {
+			continue
+		}
+		if f.Counts.Clear+f.Counts.Masked == 0 {
+			continue
+		}
+		at := slices.IndexFunc(out, func(k generated.KindRead) bool { return k.Type == f.Use.Coordinate.Type })
+		if at < 0 {
+			at = len(out)
+			out = append(out, generated.KindRead{Department: f.Use.Department, Type: f.Use.Coordinate.Type, Fields: []generated.KindField{}})
+		}
+		if !certain || f.Use.Coordinate.Row() {
+			continue
+		}
+		field := generated.KindField{Name: f.Use.Coordinate.Field, Outcome: generated.ReadOutcomeMasked}
+		if f.Counts.Clear > 0 {
+			field.Outcome = generated.ReadOutcomeClear
+		}
+		if t := l.sight.catalogue.Types[f.Use.Coordinate.Type]; t != nil {
+			if known := t.Field(f.Use.Coordinate.Field); known != nil {
+				field.Category = optional(known.Category)
+			}
+		}
+		out[at].Fields = append(out[at].Fields, field)
+	}
+	return out
+}

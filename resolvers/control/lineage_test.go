@@ -1,0 +1,269 @@
+package control_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/index"
+	"github.com/weir-data/weir/resolvers"
+	"github.com/weir-data/weir/resolvers/control"
+	"github.com/weir-data/weir/schema"
+)
+
+// ledger is a real log and a real index of it, with a few records.
+type ledger struct {
+	ring  *keyring.Ring
+	clock time.Time
+	log   *lineage.Log
+}
+
+const mother, father = "990001198510290004", "990001198001010019"
+
+// newLedger writes, an hour apart, from 2026-03-01T01:00Z on:
+//  1. clerk c-1 of the counter looked up the mother: name masked, number withheld
+//  2. officer o-1 of public_security read the mother in a case (sealed)
+//  3. a marriage of two, by clerk c-1
+//  4. a company's name, by a guest
+//  5. the mother herself
+func newLedger(t *testing.T) (control.Lineage, *ledger) {
+	t.Helper()
+	ring, err := keyring.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{ring: ring, clock: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	dir := t.TempDir()
+	l.log, err = lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Clock: func() time.Time { return l.clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(department, typ, field string, level schema.Rank, kind lineage.UseKind) lineage.Use {
+		return lineage.Use{Department: department, Table: strings.ToLower(typ), Column: strings.ToLower(field), Coordinate: schema.Coordinate{Type: typ, Field: field}, Level: level, Use: kind}
+	}
+	person := []lineage.Use{
+		use("public_security", "Person", "name", 2, lineage.Select), use("public_security", "Person", "idNumber", 3, lineage.Select),
+		use("public_security", "Person", "idNumber", 3, lineage.Tag),
+	}
+	clear1, masked1, withheld1, none := lineage.Counts{Clear: 1}, lineage.Counts{Masked: 1}, lineage.Counts{Withheld: 1}, lineage.Counts{}
+	l.add(t, "c-1", "counter-office", "registration", person, []lineage.Counts{masked1, withheld1, none}, mother)
+	l.add(t, "o-1", "public_security", "cases", person, []lineage.Counts{clear1, clear1, none}, mother)
+	l.add(t, "c-1", "counter-office", "registration", []lineage.Use{
+		use("civil", "Marriage", "place", 1, lineage.Select), use("civil", "Marriage", "first", 3, lineage.Tag), use("civil", "Marriage", "second", 3, lineage.Tag),
+	}, []lineage.Counts{clear1, none, none}, mother, father)
+	l.add(t, "g-1", "", "", []lineage.Use{use("market", "Company", "name", 0, lineage.Select)}, []lineage.Counts{{Clear: 7}})
+	l.add(t, "mother", "", "registration", person, []lineage.Counts{clear1, clear1, none}, mother)
+	if err := l.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x, err := index.Open(t.Context(), index.Config{Driver: index.SQLite, Path: filepath.Join(t.TempDir(), "index.db"), Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = x.Close() })
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return control.Lineage{
+		Index: x, Keys: ring, Owners: map[string]string{"public_security": "officer", "market": ""},
+		Sealed: map[string]time.Duration{"cases": 90 * 24 * time.Hour}, Now: func() time.Time { return l.clock.Add(time.Hour) },
+	}, l
+}
+
+func (l *ledger) add(t *testing.T, subject, department, purpose string, uses []lineage.Use, counts []lineage.Counts, people ...string) {
+	t.Helper()
+	r := &lineage.Record{
+		RequestID: "request-" + subject, Kind: "query", Subject: l.ring.Pseudonym(resolvers.SubjectUse, subject), Department: department,
+		Purpose: purpose, Schema: "s1", Policy: "r1", Document: "ab", Uses: uses, Counts: counts, Rows: 1, Status: "ok",
+	}
+	var tags []lineage.SubjectTag
+	for _, p := range people {
+		tags = append(tags, l.ring.Tag(resolvers.TagUse, []byte(p)))
+	}
+	r.SetTags(tags)
+	l.clock = l.clock.Add(time.Hour)
+	_, ticket, err := l.log.Append(t.Context(), r)
+	if err == nil {
+		err = ticket.Wait(t.Context(), lineage.Synced)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receipts walks all pages and gives the receipts' sequences, newest first.
+func receipts(t *testing.T, e *control.Executor, req func() *resolvers.Request, filter string) string {
+	t.Helper()
+	var out []string
+	for after := ""; ; {
+		var page struct {
+			Reads struct {
+				Reads []struct{ Receipt string }
+				Next  *string
+			}
+		}
+		argument := "first: 2" + filter
+		if after != "" {
+			argument += `, after: "` + after + `"`
+		}
+		if err := json.Unmarshal([]byte(good(t, e, req(), `{ reads(`+argument+`) { reads { receipt } next } }`)), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Reads.Reads {
+			out = append(out, r.Receipt[strings.LastIndexByte(r.Receipt, '/')+1:])
+		}
+		if page.Reads.Next == nil {
+			return strings.Join(out, " ")
+		}
+		after = *page.Reads.Next
+	}
+}
+
+func auditor() *resolvers.Request { return reader("auditor", "") }
+
+func owner() *resolvers.Request {
+	r := reader("officer", "")
+	r.Subject.Department = "public_security"
+	return r
+}
+
+func TestReadsByReader(t *testing.T) {
+	cfg, _ := newLedger(t)
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	for _, test := range []struct {
+		name   string
+		req    func() *resolvers.Request
+		filter string
+		want   string
+	}{
+		{"an auditor sees all", auditor, "", "5 4 3 2 1"},
+		{"of a department", auditor, `, filter: {department: "civil"}`, "3"},
+		{"masked", auditor, `, filter: {outcome: MASKED}`, "1"},
+		{"withheld number", auditor, `, filter: {type: "Person", field: "idNumber", outcome: WITHHELD}`, "1"},
+		{"from a level", auditor, `, filter: {level: "L4"}`, "5 3 2 1"},
+		{"by the reader's own id", auditor, `, filter: {subjectId: "c-1"}`, "3 1"},
+		{"by consumer and purpose", auditor, `, filter: {consumer: "counter-office", purpose: "registration"}`, "3 1"},
+		{"in a time", auditor, `, filter: {from: "2026-03-01T02:00:00Z", to: "2026-03-01T10:00:00+08:00"}`, ""},
+		{"in another time", auditor, `, filter: {from: "2026-03-01T02:00:00Z", to: "2026-03-01T12:00:00+08:00"}`, "3 2"},
+		{"an owner sees his department's, unsealed", owner, "", "5 1"},
+		{"and the same when he names it", owner, `, filter: {department: "public_security"}`, "5 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := receipts(t, e, test.req, test.filter); got != test.want {
+				t.Errorf("%q instead of %q", got, test.want)
+			}
+		})
+	}
+	late := cfg
+	late.Now = func() time.Time { return cfg.Now().Add(91 * 24 * time.Hour) }
+	if got := receipts(t, newExecutor(t, control.Config{Lineage: late}), owner, ""); got != "5 2 1" {
+		t.Errorf("after the seal: %q", got)
+	}
+}
+
+func TestLineageRefusals(t *testing.T) {
+	cfg, _ := newLedger(t)
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	citizen := func() *resolvers.Request { return reader("guest", "") }
+	stranger := func() *resolvers.Request { // in the owner's role, of another department
+		r := owner()
+		r.Subject.Department = "market"
+		return r
+	}
+	const forbidden = "FORBIDDEN: not allowed for this reader and purpose"
+	for name, test := range map[string]struct {
+		req   *resolvers.Request
+		query string
+		want  string
+	}{
+		"no office":             {citizen(), `{ reads { next } }`, forbidden},
+		"another's department":  {owner(), `{ reads(filter: {department: "market"}) { next } }`, forbidden},
+		"the role alone":        {stranger(), `{ reads(filter: {department: "public_security"}) { next } }`, forbidden},
+		"no owner's role":       {stranger(), `{ reads { next } }`, forbidden},
+		"flows of another":      {owner(), `{ flows(department: "market") { from } }`, forbidden},
+		"a field of another":    {owner(), `{ field(coordinate: "Company.name") { column } }`, forbidden},
+		"a field that is not":   {owner(), `{ field(coordinate: "Person.nothing") { column } }`, forbidden},
+		"a type that is not":    {auditor(), `{ field(coordinate: "Nothing.name") { column } }`, forbidden},
+		"nobody's own":          {citizen(), `{ aboutMe { next } }`, forbidden},
+		"a page too large":      {auditor(), `{ reads(first: 201) { next } }`, "BAD_REQUEST: an argument is not valid"},
+		"a page of nothing":     {auditor(), `{ reads(first: 0) { next } }`, "BAD_REQUEST: an argument is not valid"},
+		"a time that is none":   {auditor(), `{ reads(filter: {from: "yesterday"}) { next } }`, "BAD_REQUEST: an argument is not valid"},
+		"a level that is none":  {auditor(), `{ reads(filter: {level: "L9"}) { next } }`, "BAD_REQUEST: an argument is not valid"},
+		"days the wrong way":    {auditor(), `{ flows(department: "market", from: "2026-03-02", to: "2026-03-01") { from } }`, "BAD_REQUEST: an argument is not valid"},
+		"a cursor that is none": {auditor(), `{ reads(after: "AAAA") { next } }`, "CURSOR_INVALID: the cursor is not one of this server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := run(t, e, test.req, test.query, nil)
+			if diff := cmp.Diff([]string{test.want}, got.errors); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	none := newExecutor(t, control.Config{})
+	if got := run(t, none, auditor(), `{ reads { next } }`, nil); len(got.errors) != 1 || !strings.HasPrefix(got.errors[0], "LEDGER_UNAVAILABLE") {
+		t.Errorf("without an index: %v", got.errors)
+	}
+}
+
+func TestFlowsAndField(t *testing.T) {
+	cfg, _ := newLedger(t)
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	const flows = `{ flows(department: "public_security") { from to flows { coordinate outcome use consumer purpose reads people } } }`
+	want := `{"flows":{"from":"2026-01-31","to":"2026-03-02","flows":[` +
+		`{"coordinate":"Person.idNumber","outcome":"CLEAR","use":"select","consumer":null,"purpose":"registration","reads":"1","people":"1"},` +
+		`{"coordinate":"Person.idNumber","outcome":"WITHHELD","use":"select","consumer":"counter-office","purpose":"registration","reads":"1","people":"1"},` +
+		`{"coordinate":"Person.name","outcome":"CLEAR","use":"select","consumer":null,"purpose":"registration","reads":"1","people":"1"},` +
+		`{"coordinate":"Person.name","outcome":"MASKED","use":"select","consumer":"counter-office","purpose":"registration","reads":"1","people":"1"}]}}`
+	if diff := cmp.Diff(want, good(t, e, owner(), flows)); diff != "" {
+		t.Errorf("the owner's (-want +got):\n%s", diff)
+	}
+	if all := good(t, e, auditor(), flows); strings.Count(all, `"purpose":"cases"`) != 2 {
+		t.Errorf("the auditor does not see the sealed purpose: %s", all)
+	}
+	want = `{"field":{"coordinate":"Person.name","table":"person","column":"name","level":{"name":"L3"},"readers":[` +
+		`{"outcome":"CLEAR","consumer":null},{"outcome":"MASKED","consumer":"counter-office"}]}}`
+	if diff := cmp.Diff(want, good(t, e, owner(), `{ field(coordinate: "Person.name", from: "2026-03-01", to: "2026-03-02") { coordinate table column level { name } readers { outcome consumer } } }`)); diff != "" {
+		t.Errorf("the field (-want +got):\n%s", diff)
+	}
+	if got := good(t, e, owner(), `{ field(coordinate: "Person.name", to: "2026-03-01") { readers { outcome } } }`); got != `{"field":{"readers":[]}}` {
+		t.Errorf("before: %s", got)
+	}
+}
+
+// TestAboutMe: a person sees the looks at himself, and of a record about two no
+// field, which might be the other's.
+func TestAboutMe(t *testing.T) {
+	cfg, _ := newLedger(t)
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	person := func(id string) *resolvers.Request {
+		r := reader("guest", "")
+		r.Subject.ID = "mother"
+		r.Subject.Attributes = map[string]string{"id": id}
+		return r
+	}
+	const about = `{ aboutMe { reads { receipt office purpose { titles { en } } self kinds { type fields { name category outcome } } } next } }`
+	want := `{"aboutMe":{"reads":[` +
+		`{"receipt":"node-a/1/5","office":null,"purpose":{"titles":{"en":"Registration"}},"self":true,"kinds":[{"type":"Person","fields":[{"name":"name","category":"person_name","outcome":"CLEAR"},{"name":"idNumber","category":"id_number","outcome":"CLEAR"}]}]},` +
+		`{"receipt":"node-a/1/3","office":"counter-office","purpose":{"titles":{"en":"Registration"}},"self":false,"kinds":[{"type":"Marriage","fields":[]}]},` +
+		`{"receipt":"node-a/1/1","office":"counter-office","purpose":{"titles":{"en":"Registration"}},"self":false,"kinds":[{"type":"Person","fields":[{"name":"name","category":"person_name","outcome":"MASKED"}]}]}],"next":null}}`
+	if diff := cmp.Diff(want, good(t, e, person(mother), about)); diff != "" {
+		t.Errorf("the mother (-want +got):\n%s", diff)
+	}
+	if got := good(t, e, person(father), `{ aboutMe { reads { receipt } } }`); got != `{"aboutMe":{"reads":[{"receipt":"node-a/1/3"}]}}` {
+		t.Errorf("the father: %s", got)
+	}
+	if got := good(t, e, person("990001199001010000"), `{ aboutMe { reads { receipt } } }`); got != `{"aboutMe":{"reads":[]}}` {
+		t.Errorf("somebody else: %s", got)
+	}
+	req := person(mother)
+	good(t, e, req, about)
+	if len(req.Reads.Uses) == 0 || req.Reads.Uses[0].Coordinate != (schema.Coordinate{Type: "Query", Field: "aboutMe"}) {
+		t.Errorf("the look was not recorded: %+v", req.Reads.Uses)
+	}
+}

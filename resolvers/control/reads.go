@@ -1,0 +1,136 @@
+package control
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	generated "github.com/weir-data/weir/graph/control"
+	"github.com/weir-data/weir/lineage/index"
+	"github.com/weir-data/weir/resolvers"
+)
+
+// reads answers with records, of all departments to an auditor and of his own to
+// an owner.
+func (l *look) reads(ctx context.Context, filter *generated.ReadFilter, first *int, after *string) (*generated.ReadPage, error) {
+	f, err := l.filter(filter)
+	if err != nil {
+		return nil, err
+	}
+	n, err := pageSize(first)
+	if err != nil {
+		return nil, err
+	}
+	place, err := placeOf(after)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.ReadPage{Reads: []generated.ReadRecord{}}
+	if out.AsOfSequence, err = l.asOf(ctx); err != nil {
+		return nil, err
+	}
+	page, err := l.lineage.Index.Reads(ctx, f, n, place)
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Reads {
+		out.Reads = append(out.Reads, l.record(&page.Reads[i]))
+	}
+	out.Next = cursorOf(page.Next)
+	return out, nil
+}
+
+// filter reads the argument, and holds an owner to his department.
+func (l *look) filter(in *generated.ReadFilter) (f index.Filter, err error) {
+	if in == nil {
+		in = &generated.ReadFilter{}
+	}
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	f = index.Filter{
+		Department: text(in.Department), Type: text(in.Type), Field: text(in.Field), Any: in.Outcome == nil,
+		Subject: text(in.Subject), Application: text(in.Application), Consumer: text(in.Consumer), Purpose: text(in.Purpose),
+		Kind: text(in.Kind), Request: text(in.RequestID), Sealed: l.sealed(),
+	}
+	if !l.auditor {
+		if f.Department == "" {
+			f.Department = l.req.Subject.Department
+		}
+		if !l.owns(f.Department) {
+			return f, forbidden()
+		}
+	}
+	if in.Outcome != nil {
+		f.Outcome = outcomeFrom(*in.Outcome)
+	}
+	if in.SubjectID != nil {
+		keyed := l.lineage.Keys.Pseudonym(resolvers.SubjectUse, *in.SubjectID)
+		if f.Subject != "" && f.Subject != keyed {
+			return f, badArgument()
+		}
+		f.Subject = keyed
+	}
+	if in.Level != nil {
+		if f.MinLevel, err = l.rank(*in.Level); err != nil {
+			return f, err
+		}
+	}
+	if f.From, err = moment(in.From); err != nil {
+		return f, err
+	}
+	f.To, err = moment(in.To)
+	return f, err
+}
+
+func outcomeFrom(o generated.ReadOutcome) index.Outcome {
+	switch o {
+	case generated.ReadOutcomeClear:
+		return index.Clear
+	case generated.ReadOutcomeMasked:
+		return index.Masked
+	case generated.ReadOutcomeWithheld:
+		return index.Withheld
+	default:
+		return index.Used
+	}
+}
+
+func outcomeOf(o index.Outcome) generated.ReadOutcome {
+	switch o {
+	case index.Clear:
+		return generated.ReadOutcomeClear
+	case index.Masked:
+		return generated.ReadOutcomeMasked
+	case index.Withheld:
+		return generated.ReadOutcomeWithheld
+	default:
+		return generated.ReadOutcomeUsed
+	}
+}
+
+const instant = time.RFC3339Nano
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func (l *look) record(r *index.Read) generated.ReadRecord {
+	levels := l.sight.catalogue.Levels
+	out := generated.ReadRecord{
+		Receipt: r.Position.String(), Time: r.Time.Format(instant), RequestID: r.Request, Kind: r.Kind, Operation: optional(r.Operation),
+		Subject: r.Subject, Application: optional(r.Application), Consumer: optional(r.Consumer), Roles: append([]string{}, r.Roles...),
+		Purpose: optional(r.Purpose), Status: r.Status, Code: optional(r.Code), Level: levels.Name(r.Level),
+		Schema: r.Schema, Policy: r.Policy, Rows: number(r.Rows), People: number(r.People), Fields: []generated.FieldRead{},
+	}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		out.Fields = append(out.Fields, generated.FieldRead{
+			Department: optional(f.Use.Department), Table: optional(f.Use.Table), Column: optional(f.Use.Column),
+			Coordinate: f.Use.Coordinate.String(), Level: levels.Name(f.Use.Level), Use: f.Use.Use.String(),
+			Clear: int(f.Counts.Clear), Masked: int(f.Counts.Masked), Withheld: int(f.Counts.Withheld),
+		})
+	}
+	return out
+}
