@@ -127,6 +127,12 @@ type Shape struct {
 	// rows included) whose only cell is the number of rows, as BigInt; Columns,
 	// Scopes, Order, Limit and Offset are empty then.
 	Count bool
+	// Tally reads rows that are equal to the byte in all cells and scope bits
+	// once, or a few times, each with the number of those it stands for in one
+	// further cell, the last, as BigInt. Without Columns and Scopes it is one
+	// row, whatever the table holds. Keys, Order, Limit and Offset are empty
+	// then, and no column is a list or JSON.
+	Tally bool
 }
 
 // Param is the type of an argument.

@@ -66,6 +66,22 @@ func (w *Writer) Leaf(dst []byte, l *Leaf, b *adapters.Batch, row int, outcome l
 	return append(dst, "null"...), Withheld
 }
 
+// Aggregated appends a value that was computed of many cells, and counts it.
+// outcome is Clear for an exact value and Masked for one with noise.
+func (w *Writer) Aggregated(dst []byte, l *Leaf, text []byte, null, bad bool, outcome lineage.Outcome) ([]byte, Written) {
+	if outcome != lineage.Clear && outcome != lineage.Masked {
+		outcome, null = lineage.Withheld, true
+	}
+	w.Reads.Count(l.Use, outcome, 1)
+	switch {
+	case bad:
+		return append(dst, "null"...), Bad
+	case null:
+		return append(dst, "null"...), Null
+	}
+	return l.clear(dst, text)
+}
+
 // clear appends a clear value.
 func (l *Leaf) clear(dst, text []byte) ([]byte, Written) {
 	switch l.Form {

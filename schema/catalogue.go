@@ -304,7 +304,7 @@ type Abstract struct {
 type API struct {
 	Singular, Plural                             string
 	List, Get, Ref, Connection, Aggregate, Match string
-	By                                           []string // fields that are required arguments of the list and connection roots
+	By                                           []string // fields that are required arguments of the list, connection and aggregate roots
 }
 
 // RootKind tells what a generated root field does.
@@ -316,7 +316,7 @@ const (
 	RootRef
 	RootList
 	RootConnection
-	RootAggregate // switch only: generated from a later revision on
+	RootAggregate
 	RootMatch
 )
 
@@ -327,7 +327,7 @@ type Root struct {
 	Type     string // the concrete type or, with Abstract, the abstract one
 	Abstract bool
 	Keys     []string // RootGet, RootMatch: the key fields, which are also the argument names, in key order
-	By       []string // RootList, RootConnection: further required arguments, each a field that must be equal
+	By       []string // RootList, RootConnection, RootAggregate: further required arguments, each a field that must be equal
 }
 
 // Position is a place in a source file; Line and Column count from 1.

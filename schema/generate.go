@@ -151,6 +151,9 @@ func (g *generator) query() string {
 		case RootConnection:
 			args := append(g.rootArguments(r), fmt.Sprintf("first: Int = %d", DefaultRootLimit), "after: String")
 			b.member("Pages of "+r.Type+".", name+arguments(args)+": "+g.connection(r.Type))
+		case RootAggregate:
+			b.member("Counts, sums and averages of "+r.Type+", by the selected fields of `group`.",
+				name+arguments(g.aggregateArguments(r))+": ["+g.aggregate(g.catalogue.Types[r.Type])+"!]")
 		}
 	}
 	return b.close()

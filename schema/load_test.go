@@ -98,8 +98,9 @@ func TestSmallCatalogue(t *testing.T) {
 		{"relation to an abstract type", person.Field("things").Relation.SameSource, false},
 		{"list", []any{c.Types["Visit"].Field("tags").List, c.Types["Visit"].Field("tags").Kind, c.Types["Visit"].Field("tags").TypeSDL}, []any{true, Enum, "[Sex!]"}},
 		{"roots", c.RootNames(), []string{
-			"accountByRef", "accountMatch", "blobs", "blobsConnection", "callMatch", "calls", "callsConnection", "keyed", "keyedByRef", "keyeds", "keyedsConnection",
-			"papers", "papersConnection", "person", "personByRef", "personMatch", "persons", "personsConnection", "visitOf",
+			"accountByRef", "accountMatch", "accountsAggregate", "blobs", "blobsAggregate", "blobsConnection", "callMatch", "calls", "callsConnection",
+			"keyed", "keyedByRef", "keyeds", "keyedsAggregate", "keyedsConnection",
+			"papers", "papersConnection", "person", "personByRef", "personMatch", "persons", "personsAggregate", "personsConnection", "visitOf",
 		}},
 		{"a root by key", *c.Roots["visitOf"], Root{Name: "visitOf", Kind: RootGet, Type: "Visit", Keys: []string{"personIdNumber", "day"}}},
 		{"a root to verify", *c.Roots["callMatch"], Root{Name: "callMatch", Kind: RootMatch, Type: "Visit", Keys: []string{"personIdNumber", "day"}}},
@@ -165,7 +166,11 @@ func TestDocuments(t *testing.T) {
 		{`{ persons(where: {account: {holder: {_eq: "x"}}}) { name } }`, false}, // across departments
 		{`{ persons(where: {sex: {_gt: MALE}}) { name } }`, false},
 		{`{ persons(orderBy: [{visits: ASC}]) { name } }`, false},
-		{`{ personsAggregate { count } }`, false},
+		{`{ personsAggregate(where: {name: {_eq: "x"}}) { group { name sex } count min { name } max { sex } __typename } }`, true},
+		{`{ personsAggregate(limit: 1) { count } }`, false},
+		{`{ personsAggregate { group { visits } } }`, false},
+		{`{ personsAggregate { sum { name } } }`, false},
+		{`{ callsAggregate(personIdNumber: "1", day: "2020-01-01") { count } }`, false}, // switched off
 		{`{ personMatch(idNumber: "1") }`, false},
 		{`{ blobByRef(ref: "x") { key } }`, false},
 		{`{ blobs { _ref } }`, false},

@@ -156,8 +156,7 @@ func (l *linter) roots(d *ast.Definition, api API, taken map[string]string, keys
 		{Name: api.Ref, Kind: RootRef},
 		{Name: api.List, Kind: RootList, By: api.By},
 		{Name: api.Connection, Kind: RootConnection, By: api.By},
-		// A name only, so that a later revision finds it free.
-		{Name: api.Aggregate, Kind: RootAggregate},
+		{Name: api.Aggregate, Kind: RootAggregate, By: api.By},
 		{Name: api.Match, Kind: RootMatch, Keys: keys},
 	} {
 		if r.Name == "" {
@@ -168,10 +167,8 @@ func (l *linter) roots(d *ast.Definition, api API, taken map[string]string, keys
 			continue
 		}
 		taken[r.Name] = d.Name
-		if r.Kind != RootAggregate {
-			r.Type, r.Abstract = d.Name, abstract
-			l.catalogue.Roots[r.Name] = &r
-		}
+		r.Type, r.Abstract = d.Name, abstract
+		l.catalogue.Roots[r.Name] = &r
 	}
 }
 

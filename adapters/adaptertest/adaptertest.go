@@ -151,6 +151,8 @@ func cases() []testCase {
 		{"keyset", keyset},
 		{"batched keys", batchedKeys},
 		{"counts", counts},
+		{"tallies", tallies},
+		{"tallies keep what differs", talliesKeepWhatDiffers},
 		{"scope bits", scopeBits},
 		{"hostile arguments", hostileArguments},
 		{"arguments beyond a type", argumentsBeyond},

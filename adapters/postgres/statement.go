@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,6 +34,9 @@ func newStatement(a *Adapter, q *sqlgen.Query, shape *adapters.Shape) *statement
 	columns := shape.Columns
 	if shape.Count {
 		columns = []adapters.Column{{Name: "count", Kind: schema.BigInt}}
+	}
+	if shape.Tally {
+		columns = append(slices.Clone(columns), adapters.Column{Name: "count", Kind: schema.BigInt})
 	}
 	// What is read from the columns, and how parameters are typed, is kept with
 	// the prepared statement, so that it is part of its name.

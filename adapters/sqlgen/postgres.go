@@ -159,13 +159,24 @@ func (d postgres) keyed(r *renderer, p *parts) string {
 		inner += o.expr + " AS " + name
 		order += ", r." + name + o.direction
 	}
-	return "SELECT k.o" + p.outer("r") + " FROM " + keys + " CROSS JOIN LATERAL (SELECT " + inner + " FROM " + p.table + " AS " + p.alias +
+	return "SELECT k.o" + p.outer() + " FROM " + keys + " CROSS JOIN LATERAL (SELECT " + inner + " FROM " + p.table + " AS " + p.alias +
 		p.whereClause(d.keyCondition(p)) + p.orderClause() + d.window(p.limit, p.offset) + ") AS r" + order
 }
 
 func (d postgres) keyedCount(r *renderer, p *parts) string {
 	return "SELECT k.o, (SELECT count(*) FROM " + p.table + " AS " + p.alias + p.whereClause(d.keyCondition(p)) +
 		") FROM " + d.keySource(r, p) + " ORDER BY k.o"
+}
+
+// distinct: equality may ignore case (citext, collations), the scale of a
+// numeric and the sign of zero; the text ignores none of it.
+func (postgres) distinct(ref string, c adapters.Column) string {
+	switch c.Kind {
+	case schema.Int, schema.BigInt, schema.Boolean, schema.Date, schema.UUID:
+		return ref
+	default:
+		return ref + ", " + exactText(ref)
+	}
 }
 
 // keySource unnests one array per key column. The CASE never reads the table:

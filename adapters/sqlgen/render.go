@@ -88,6 +88,9 @@ func (r *renderer) statement() (string, error) {
 	if s.Count && (len(s.Columns) > 0 || len(s.Scopes) > 0 || len(s.Order) > 0 || s.Limit != nil || s.Offset != nil) {
 		return "", unsupported("a count has no columns, scopes, order or bounds")
 	}
+	if s.Tally && (s.Count || len(s.Keys) > 0 || len(s.Order) > 0 || s.Limit != nil || s.Offset != nil) {
+		return "", unsupported("a tally has no keys, order or bounds, and is no count")
+	}
 	if len(s.Scopes) > 64 {
 		return "", unsupported("%d scopes, at most 64", len(s.Scopes))
 	}
@@ -118,6 +121,8 @@ func (r *renderer) statement() (string, error) {
 		text = r.dialect.keyedCount(r, p)
 	case len(s.Keys) > 0:
 		text = r.dialect.keyed(r, p)
+	case s.Tally:
+		text = r.tally(p)
 	case s.Count:
 		text = "SELECT count(*) FROM " + p.table + " AS " + p.alias + p.whereClause("")
 	default:
@@ -128,6 +133,28 @@ func (r *renderer) statement() (string, error) {
 		return "", r.err
 	}
 	return text, nil
+}
+
+// tally groups the rows by everything that is read of them. The inner query
+// gives the expressions names, so that each stands in the text once.
+func (r *renderer) tally(p *parts) string {
+	from := p.table + " AS " + p.alias + p.whereClause("")
+	if len(p.cells)+len(p.scopes) == 0 {
+		return "SELECT count(*) FROM " + from
+	}
+	var by []string
+	for i, c := range r.shape.Columns {
+		if c.List || c.Kind == schema.JSON {
+			return r.fail("column %q: lists and JSON are not tallied", c.Name)
+		}
+		by = append(by, r.dialect.distinct("r.c"+strconv.Itoa(i), c))
+	}
+	for i := range p.scopes {
+		by = append(by, "r.s"+strconv.Itoa(i))
+	}
+	cells, scopes := &parts{cells: p.cells}, &parts{scopes: p.scopes}
+	list := strings.TrimPrefix(cells.outer()+", count(*)"+scopes.outer(), ", ")
+	return "SELECT " + list + " FROM (SELECT " + p.columns("as") + " FROM " + from + ") AS r GROUP BY " + strings.Join(by, ", ")
 }
 
 func (r *renderer) sortKey(alias string, c adapters.Column) string {
@@ -213,14 +240,15 @@ func (p *parts) result() string {
 	return "1"
 }
 
-// outer lists the names that columns gave, qualified and each led by a comma.
-func (p *parts) outer(alias string) string {
+// outer lists the names that columns gave to those of a query called r, each
+// led by a comma.
+func (p *parts) outer() string {
 	var b strings.Builder
 	for i := range p.cells {
-		b.WriteString(", " + alias + ".c" + strconv.Itoa(i))
+		b.WriteString(", r.c" + strconv.Itoa(i))
 	}
 	for i := range p.scopes {
-		b.WriteString(", " + alias + ".s" + strconv.Itoa(i))
+		b.WriteString(", r.s" + strconv.Itoa(i))
 	}
 	return b.String()
 }

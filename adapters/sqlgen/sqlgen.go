@@ -101,8 +101,11 @@ func Render(d Dialect, s *adapters.Shape) (*Query, error) {
 	}
 	q := &Query{Text: text, Slots: r.slots, Keyed: len(s.Keys) > 0, First: r.dialect.firstOrdinal()}
 	q.Cells, q.Scopes = len(s.Columns), len(s.Scopes)
-	if s.Count {
+	switch {
+	case s.Count:
 		q.Cells = 1
+	case s.Tally:
+		q.Cells++
 	}
 	return q, nil
 }
@@ -138,6 +141,9 @@ type dialect interface {
 	window(limit, offset string) string
 	keyed(r *renderer, p *parts) string
 	keyedCount(r *renderer, p *parts) string
+	// distinct lists, for a result column and its kind, what must be equal for
+	// its values to be equal to the byte.
+	distinct(ref string, c adapters.Column) string
 }
 
 func unsupported(format string, args ...any) error {

@@ -158,13 +158,18 @@ func (d sqlite) keyed(r *renderer, p *parts) string {
 	if p.limit != "" {
 		rows += " AND r.n <= " + low + " + " + p.limit
 	}
-	return "SELECT r.o" + p.outer("r") + " FROM (SELECT k.key AS o" + led(p.columns("as")) + ", " + number + " AS n FROM " + from +
+	return "SELECT r.o" + p.outer() + " FROM (SELECT k.key AS o" + led(p.columns("as")) + ", " + number + " AS n FROM " + from +
 		") AS r WHERE " + rows + " ORDER BY r.o, r.n"
 }
 
 func (d sqlite) keyedCount(r *renderer, p *parts) string {
 	return "SELECT k.key, (SELECT count(*) FROM " + p.table + " AS " + p.alias + p.whereClause(d.keyCondition(p)) +
 		") FROM " + d.keySource(r) + " ORDER BY k.key"
+}
+
+// distinct: 1 and 1.0 are equal and stored differently.
+func (sqlite) distinct(ref string, _ adapters.Column) string {
+	return "typeof(" + ref + "), " + ref + " COLLATE BINARY"
 }
 
 func (sqlite) keySource(r *renderer) string {

@@ -31,6 +31,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-data/weir/adapters"
@@ -126,6 +127,9 @@ func (a *Adapter) Compile(shape *adapters.Shape) (adapters.Statement, error) {
 	columns := shape.Columns
 	if shape.Count {
 		columns = countColumns()
+	}
+	if shape.Tally {
+		columns = append(slices.Clone(columns), countColumns()...)
 	}
 	return &statement{adapter: a, query: q, columns: columns, keys: shape.Keys, params: len(shape.Params)}, nil
 }

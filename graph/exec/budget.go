@@ -71,4 +71,6 @@ func (r *run) spend(ctx context.Context) plan.Errors {
 
 // charges lists what the operation uses of its budgets. Every kind of charge
 // has a file of its own and appends here.
-func (r *run) charges(cs []Charge) ([]Charge, plan.Errors) { return r.matchCharges(cs) }
+func (r *run) charges(cs []Charge) ([]Charge, plan.Errors) {
+	return r.matchCharges(r.aggregateCharges(cs))
+}

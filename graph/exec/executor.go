@@ -54,6 +54,8 @@ type Config struct {
 	Budgets Budgets
 	// MatchLimits bound the values that a reader may compare and not see.
 	MatchLimits MatchLimits
+	// Aggregates bound what aggregates may cost and show.
+	Aggregates AggregateLimits
 	// Ages tells how old the sources are; nil when nobody knows.
 	Ages Ages
 	// Observe is told of every fetch that ran, from the fetch's goroutine; may
@@ -85,6 +87,7 @@ type Executor struct {
 	now         func() time.Time
 	budgets     Budgets
 	matchLimits MatchLimits
+	aggregates  AggregateLimits
 	ages        Ages
 	observe     func(Fetched)
 	report      func(error)
@@ -105,7 +108,7 @@ func New(cfg Config) (*Executor, error) {
 		departments: make(map[string]*department, len(cfg.Adapters)),
 		maxRows:     orElse(cfg.MaxRows, 200_000), maxBytes: orElse(cfg.MaxBytes, 256<<20),
 		cursorLife: orElse(cfg.CursorLife, time.Hour),
-		now:        cfg.Now, budgets: cfg.Budgets, matchLimits: cfg.MatchLimits, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
+		now:        cfg.Now, budgets: cfg.Budgets, matchLimits: cfg.MatchLimits, aggregates: cfg.Aggregates, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
 	}
 	if e.limits == (plan.Limits{}) {
 		e.limits = plan.DefaultLimits()
@@ -131,6 +134,7 @@ func New(cfg Config) (*Executor, error) {
 	if e.plans, err = newPlanCache(orElse(cfg.PlanCache, 64<<20)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	e.aggregates.MaxRows = orElse(cfg.Aggregates.MaxRows, 1_000_000)
 	e.runs.New = func() any { return &run{} }
 	e.batches.New = func() any { return &adapters.Batch{} }
 	return e, nil

@@ -104,6 +104,9 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		return err
 	}
 	defer department.release()
+	if f.Aggregate != nil {
+		return r.tally(ctx, f, res)
+	}
 	if keys == nil {
 		return r.read(ctx, f, res, nil, 0)
 	}

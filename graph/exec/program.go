@@ -101,6 +101,11 @@ func compile(p *plan.Plan, document [32]byte) (*program, error) {
 			return nil, fmt.Errorf("%w: fetch %d has keys without a source of them, or the reverse", errPlan, i)
 		}
 	}
+	for i := range c.fetches {
+		if err := c.aggregation(&c.fetches[i]); err != nil {
+			return nil, err
+		}
+	}
 	if p.Root == nil {
 		return nil, fmt.Errorf("%w: no root", errPlan)
 	}
@@ -182,6 +187,9 @@ func (c *compiler) object(o *plan.Object, fetch int, wrap *rows) (*object, error
 			s.rows, err = c.list(f, fetch)
 		case plan.FieldMatch:
 			err = c.match(f)
+		case plan.FieldAggregate, plan.FieldPart, plan.FieldCell:
+			s.leaf = resolvers.Leaf{Form: f.Form, Scalar: f.Scalar, Use: f.Use, Mask: -1}
+			err = c.groupObject(&s, fetch)
 		case plan.FieldIntrospection:
 			if f.AST == nil {
 				err = fmt.Errorf("%w: %s has no selection", errPlan, f.Path)
@@ -246,7 +254,7 @@ func (c *compiler) list(f *plan.Field, fetch int) (*rows, error) {
 		if node.Parent != nil {
 			parent = node.Parent.ID
 		}
-		if parent != fetch || node.Shape.Count {
+		if parent != fetch || node.Shape.Count || node.Aggregate != nil {
 			return nil, fmt.Errorf("%w: %s reads rows of another parent", errPlan, f.Path)
 		}
 		if parent < 0 && len(node.Shape.Keys) > 0 && f.Rows.Ordinal >= max(len(node.Stated), len(node.Refs)) {

@@ -25,6 +25,11 @@ type result struct {
 	failure plan.Code
 	keys    keySet
 	seen    []uint64 // rows that were written, a bitset
+	// groupRows are what became of the rows of an aggregate fetch, tallied their
+	// number.
+	groupRows []group
+	tallied   int64
+	counted   bool
 }
 
 // reset empties the result for another request and keeps its indexes' memory.
@@ -33,6 +38,7 @@ func (r *result) reset() {
 	r.rows, r.bytes = 0, 0
 	r.groups, r.ordinals = r.groups[:0], r.ordinals[:0]
 	r.failure = ""
+	r.groupRows, r.tallied, r.counted = nil, 0, false
 	r.seen = r.seen[:0]
 }
 

@@ -85,6 +85,8 @@ func (r *run) field(s *step, at *place) bool {
 		return r.buf[mark] != 'n'
 	case plan.FieldRows:
 		return r.relation(s, at)
+	case plan.FieldAggregate:
+		return r.aggregate(s)
 	case plan.FieldMatch:
 		return r.match(s)
 	case plan.FieldIntrospection:

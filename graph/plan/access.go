@@ -141,15 +141,24 @@ func (a *Access) MarshalJSON() ([]byte, error) {
 		Rows   string `json:"rows"`
 		When   string `json:"when,omitempty"`
 	}
+	type noised struct {
+		Field string `json:"field"`
+		Path  string `json:"path"`
+		Level string `json:"level"`
+	}
 	var out struct {
 		Masked   []masked   `json:"masked,omitempty"`
 		Withheld []withheld `json:"withheld,omitempty"`
+		Noised   []noised   `json:"noised,omitempty"`
 	}
 	for _, e := range a.Masked {
 		out.Masked = append(out.Masked, masked{e.Field, e.Path, e.Level, e.Mask, e.Rows, e.When})
 	}
 	for _, e := range a.Withheld {
 		out.Withheld = append(out.Withheld, withheld{e.Field, e.Path, e.Level, e.Reason, e.Rows, e.When})
+	}
+	for _, e := range a.Noised {
+		out.Noised = append(out.Noised, noised{e.Field, e.Path, e.Level})
 	}
 	return json.Marshal(out)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-data/weir/adapters"
+	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -107,6 +108,9 @@ func (e planExplainer) fetch(depth int, f *Fetch) {
 	if s.Count {
 		e.line(depth+1, "count")
 	}
+	if f.Aggregate != nil {
+		e.aggregate(depth+1, f)
+	}
 	if s.Where != nil {
 		part("where", func(x explainer) { x.predicate(s.Where) })
 	}
@@ -138,6 +142,37 @@ func (e planExplainer) guess(g *Guess) {
 		of = "the person"
 	}
 	e.line(0, fmt.Sprintf("budget %d compared for %s, of %s %s", g.N, g.Path, of, b.String()))
+}
+
+// aggregate writes what becomes of a fetch's rows.
+func (e planExplainer) aggregate(depth int, f *Fetch) {
+	a := f.Aggregate
+	line := "aggregate"
+	if len(a.Groups) > 0 {
+		line += " by " + names(a.Groups)
+	}
+	e.line(depth, fmt.Sprintf("%s, at most %d groups", line, a.Limit))
+	if len(a.Classes) > 0 {
+		e.line(depth, "cells also by "+names(a.Classes))
+	}
+	for _, m := range a.Measures {
+		line := "over " + m.Coordinate.String()
+		if where := held(&m.Held, f.Scopes, aggregateCap); where != always {
+			line += " " + where
+		}
+		if m.Protected {
+			var units []string
+			for _, columns := range m.Units {
+				var parts []string
+				for _, c := range columns {
+					parts = append(parts, f.Shape.Columns[c].Name)
+				}
+				units = append(units, strings.Join(parts, "+"))
+			}
+			line += " with noise, persons by " + strings.Join(units, " and ") + ", level " + e.plan.levels.Name(m.Level)
+		}
+		e.line(depth, line)
+	}
 }
 
 func separator(i int, first, other string) string {
@@ -179,6 +214,14 @@ func (e planExplainer) field(depth int, f *Field, row *Fetch) {
 		e.line(depth, line+"introspection")
 	case FieldMatch:
 		e.line(depth, line+"true where fetch "+strconv.Itoa(f.Match.Fetch.ID)+" counts a row")
+	case FieldAggregate:
+		e.line(depth, line+"groups of fetch "+strconv.Itoa(f.Aggregated.ID)+" "+f.Aggregated.Type)
+		e.object(depth+1, f.Selection, f.Aggregated)
+	case FieldPart:
+		e.line(depth, strings.TrimSuffix(line, ": "))
+		e.object(depth+1, f.Selection, row)
+	case FieldCell:
+		e.line(depth, line+f.Cell.text(row.Aggregate))
 	case FieldRows:
 		e.rows(depth, line, f.Rows)
 	default:
@@ -213,10 +256,14 @@ func leafText(f *Field, scopes []string) string {
 const always = "always"
 
 func conditions(d *Decision, scopes []string, o Outcome) string {
-	want := maskCap
 	if o == lineage.Clear {
-		want = clearCap
+		return held(d, scopes, clearCap)
 	}
+	return held(d, scopes, maskCap)
+}
+
+// held says on which rows a capability is held.
+func held(d *Decision, scopes []string, want authz.Caps) string {
 	name := func(c BitClause) string {
 		if int(c.Bit) < len(scopes) {
 			return scopes[c.Bit]

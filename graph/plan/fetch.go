@@ -27,6 +27,7 @@ type fetching struct {
 	offset *adapters.Bound
 	count  bool
 	as     lineage.UseKind // what the row is used for; Select
+	tally  *Aggregate      // of an aggregate root
 
 	columns  []wanted
 	columnAt map[columnKey]int
@@ -144,7 +145,7 @@ func (b *builder) take(f *fetching) {
 	b.building = append(b.building, f)
 	t := f.view.typ
 	b.use(t, rowField(t), f.as)
-	if f.count {
+	if f.count || f.tally != nil {
 		return
 	}
 	// The tags say whom the rows are about, whatever is selected of them.
@@ -214,7 +215,7 @@ func (b *builder) finish(f *fetching) {
 	}
 	s := &adapters.Shape{
 		Table: f.view.typ.Source.Table, Columns: columns, Params: f.params, Keys: f.keys, Scopes: f.scopes,
-		Order: f.order, Limit: f.limit, Offset: f.offset, Count: f.count,
+		Order: f.order, Limit: f.limit, Offset: f.offset, Count: f.count, Tally: f.tally != nil,
 	}
 	if len(where) > 0 {
 		s.Where = conjunction(where)

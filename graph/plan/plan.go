@@ -65,6 +65,10 @@ const (
 	FieldWithheld                       // statically withheld: null
 	FieldIntrospection                  // __schema or __type: Introspect at run time over AST
 	FieldMatch                          // Match: true or false
+	FieldAggregate                      // Aggregated: the groups, each written with Selection
+	// Inside a group: an object of further fields, and a value.
+	FieldPart // Selection
+	FieldCell // Cell
 	// Inside a connection's object, which a FieldRows with Rows.Connection set
 	// writes. `nodes` and `edges { node }` may be selected several times, each
 	// with its own selection, so the row's object is the field's Selection and
@@ -104,8 +108,11 @@ type Field struct {
 
 	Rows  *Rows  // FieldRows
 	Match *Match // FieldMatch
+	// Aggregated is the fetch of FieldAggregate, Cell the value of FieldCell.
+	Aggregated *Fetch
+	Cell       Cell
 	// Selection is the object of FieldNodes and FieldNode (the row's), of
-	// FieldEdges (the edge's) and of FieldPageInfo.
+	// FieldEdges (the edge's), of FieldPageInfo, FieldAggregate and FieldPart.
 	Selection *Object
 
 	AST *ast.Field // FieldIntrospection
@@ -214,7 +221,9 @@ type Fetch struct {
 	Subjects []int
 	// Hidden is the number of trailing columns that are read as join, tag, ref
 	// or sort key and never written by a field.
-	Hidden    int
+	Hidden int
+	// Aggregate, when set, takes the rows: none of them is shown.
+	Aggregate *Aggregate
 	Freshness bool
 }
 
@@ -310,7 +319,10 @@ func (d *Decision) Open(truth, unknown uint64) bool {
 // Access is what the answer says about itself: one entry per selection.
 type Access struct {
 	Masked, Withheld []AccessEntry
-	// JSON is {"masked":[…],"withheld":[…]}, empty lists left out.
+	// Noised are numbers that are not exact: over at least a minimum of persons,
+	// and with noise.
+	Noised []AccessEntry
+	// JSON is {"masked":[…],"withheld":[…],"noised":[…]}, empty lists left out.
 	JSON []byte
 }
 

@@ -37,6 +37,8 @@ func (b *builder) root(out *Field, s selection) {
 		b.get(out, s, r)
 	case schema.RootRef:
 		b.byRef(out, s, r)
+	case schema.RootAggregate:
+		b.aggregate(out, s, r)
 	case schema.RootMatch:
 		b.match(out, s, r)
 	case schema.RootList, schema.RootConnection:

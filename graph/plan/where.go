@@ -24,6 +24,8 @@ type filter struct {
 	b     *builder
 	fetch *fetching // whose arguments are used
 	path  string
+	// aggregate is set where the rows are aggregated.
+	aggregate *aggregating
 }
 
 // where builds the condition of an input object over the rows of v. Empty is
@@ -78,7 +80,7 @@ func (w filter) refuseNull(what string, in input) {
 
 // comparison is the conjunction of a field's operators.
 func (w filter) comparison(v *view, f *schema.Field, in input, negated bool) adapters.Predicate {
-	rights, ok := w.b.filterable(w.fetch, v, f, clearCap, w.path, in.position)
+	rights, ok := w.rights(v, f, in.position)
 	if !ok {
 		return adapters.Bool(false)
 	}
@@ -156,7 +158,7 @@ func (w filter) spelt(f *schema.Field, op schema.Operator, in input, negated boo
 // relation is an EXISTS over the far rows that exist for the reader and satisfy
 // the condition. by_key does not reach into it.
 func (w filter) relation(v *view, f *schema.Field, in input, negated bool) adapters.Predicate {
-	rights, ok := w.b.filterable(w.fetch, v, f, clearCap, w.path, in.position)
+	rights, ok := w.rights(v, f, in.position)
 	if !ok {
 		return adapters.Bool(false)
 	}
@@ -195,6 +197,14 @@ func (w filter) relation(v *view, f *schema.Field, in input, negated bool) adapt
 	return conjunction([]adapters.Predicate{p, rights})
 }
 
+// rights tells under which condition a field may be compared here.
+func (w filter) rights(v *view, f *schema.Field, at *ast.Position) (adapters.Predicate, bool) {
+	if w.aggregate != nil {
+		return w.aggregate.filterable(v, f, at)
+	}
+	return w.b.filterable(w.fetch, v, f, clearCap, w.path, at)
+}
+
 // filterable tells under which condition a field of a row in view may be
 // compared: nil for always. Where it never may, the operation is refused.
 func (b *builder) filterable(f *fetching, v *view, field *schema.Field, want authz.Caps, path string, at *ast.Position) (adapters.Predicate, bool) {
@@ -220,6 +230,8 @@ func (b *builder) refuse(code Code, r *rights, want authz.Caps, what, path strin
 	switch code {
 	case FieldNotSortable:
 		b.failf(code, what+" cannot be sorted by", path, at)
+	case FieldNotAggregatable:
+		b.failf(code, what+" cannot be aggregated or grouped by in this way", path, at)
 	default:
 		b.failf(code, what+" cannot be filtered by", path, at)
 	}

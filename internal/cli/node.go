@@ -97,7 +97,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	report := func(err error) { n.log.Error("an executor is at fault", "error", err.Error()) }
 	data, err := exec.New(exec.Config{
 		Adapters: n.adapters, Keys: ring, Limits: limitsOf(n.cfg), Departments: departmentLimits(n.cfg), Ages: ages,
-		Budgets: budgets{kept}, MatchLimits: matchLimits(n.cfg),
+		Budgets: budgets{kept}, MatchLimits: matchLimits(n.cfg), Aggregates: aggregateLimits(n.cfg),
 		Report: report,
 		Observe: func(f exec.Fetched) {
 			if f.Cause != nil {

@@ -61,3 +61,11 @@ func (b budgets) Spend(ctx context.Context, charges []exec.Charge) error {
 func matchLimits(c *config.Config) exec.MatchLimits {
 	return exec.MatchLimits{Reader: c.Budgets.MatchPerReader, Key: c.Budgets.MatchPerKey}
 }
+
+func aggregateLimits(c *config.Config) exec.AggregateLimits {
+	limits := exec.AggregateLimits{PerDay: c.Budgets.AggregatesPerApplication, MaxRows: c.Aggregates.MaxRows}
+	for _, l := range c.Levels {
+		limits.Minimum = append(limits.Minimum, c.Aggregates.MinimumOf(l.Name))
+	}
+	return limits
+}

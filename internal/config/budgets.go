@@ -16,12 +16,16 @@ type Budgets struct {
 	MatchPerReader int `yaml:"matchPerReader"`
 	// MatchPerKey is how many of them may be about one stated key.
 	MatchPerKey int `yaml:"matchPerKey"`
+	// AggregatesPerApplication is how many numbers with noise one application may
+	// ask for in a day: a count, or a sum and average of one field, over one set
+	// of groups, is one.
+	AggregatesPerApplication int `yaml:"aggregatesPerApplication"`
 }
 
 // defaultBudgets leave a busy service window room, and a guesser of one
 // person's data little.
 func defaultBudgets() Budgets {
-	return Budgets{TimeZone: "Asia/Shanghai", MatchPerReader: 2_000, MatchPerKey: 100}
+	return Budgets{TimeZone: "Asia/Shanghai", MatchPerReader: 2_000, MatchPerKey: 100, AggregatesPerApplication: 500}
 }
 
 // Zone is where a day begins. Validate has refused a zone that does not load.
@@ -42,7 +46,7 @@ func (c *Config) checkBudgets(v *checker) {
 	for _, l := range []struct {
 		key   string
 		value int
-	}{{"matchPerReader", b.MatchPerReader}, {"matchPerKey", b.MatchPerKey}} {
+	}{{"matchPerReader", b.MatchPerReader}, {"matchPerKey", b.MatchPerKey}, {"aggregatesPerApplication", b.AggregatesPerApplication}} {
 		v.when(l.value < 1 || l.value > most, "budgets."+l.key, fmt.Sprintf("%d is not between 1 and %d", l.value, most), "")
 	}
 }

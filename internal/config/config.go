@@ -77,7 +77,9 @@ type Config struct {
 
 	Limits  Limits  `yaml:"limits"`
 	Budgets Budgets `yaml:"budgets"`
-	Server  Server  `yaml:"server"`
+	// Aggregates bound what is computed over rows that nobody sees.
+	Aggregates Aggregates `yaml:"aggregates"`
+	Server     Server     `yaml:"server"`
 }
 
 // Names are a thing's names for people.
@@ -283,6 +285,7 @@ func Default() *Config {
 		Offices:             Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
 		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}},
 		Budgets:             defaultBudgets(),
+		Aggregates:          defaultAggregates(),
 		Limits: Limits{
 			Body: 256 << 10, Tokens: 2_000, Depth: 12, IntrospectionDepth: 15, Aliases: 30,
 			Directives: 50, DirectivesPerNode: 5, Fragments: 50, Selections: 5_000, Roots: 20,

@@ -58,6 +58,7 @@ func (c *Config) problems() Errors {
 	c.checkLedger(v)
 	c.checkBounds(v)
 	c.checkBudgets(v)
+	c.checkAggregates(v)
 	return v.found
 }
 
