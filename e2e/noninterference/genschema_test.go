@@ -11,7 +11,7 @@ import (
 func newWorld(seed, number uint64) *world {
 	s := newSource(seed, number<<8|1)
 	w := &world{seed: seed, number: number, purposeFrom: pick(s, 2, 2, 1, 3), hideFrom: pick(s, 3, 3, 3, 2)}
-	for i := range 1 + s.IntN(3) {
+	for i := range pick(s, 1, 1, 2, 2, 3) {
 		w.departments = append(w.departments, fmt.Sprintf("d%d", i))
 	}
 	for i := range 2 + s.IntN(3) {
@@ -42,7 +42,7 @@ func level(s source) int { return pick(s, 0, 1, 1, 2, 2, 2, 3) }
 
 func (w *world) newType(s source, index int) *typ {
 	t := &typ{
-		index: index, name: fmt.Sprintf("T%d", index), dept: pick(s, w.departments...),
+		index: index, world: w.number, name: fmt.Sprintf("T%d", index), dept: pick(s, w.departments...),
 		level: pick(s, 0, 0, 1, 1, 2), sharing: pick(s, 0, 0, 1, 1, 1, 2),
 	}
 	add := func(f *field) *field {
@@ -64,7 +64,7 @@ func (w *world) newType(s source, index int) *typ {
 	}
 	add(&field{name: "k", kind: kind})
 	t.keys = []int{0}
-	holder := add(&field{name: "holder", kind: schema.String, subject: s.chance(80)})
+	holder := add(&field{name: "holder", kind: schema.String, subject: s.chance(70)})
 	if holder.mask != "" && !s.chance(50) {
 		holder.mask = "ID_NUMBER"
 	}
@@ -123,7 +123,7 @@ func (w *world) newInterface(s source, index int) {
 	if strings {
 		a.fields = append(a.fields, "k")
 	}
-	if s.chance(40) {
+	if s.chance(50) {
 		a.by = "holder"
 	}
 	for _, i := range a.members {
@@ -134,11 +134,11 @@ func (w *world) newInterface(s source, index int) {
 
 // relate adds relations to a type. Far keys that it needs become fields.
 func (w *world) relate(s source, t *typ) {
-	for i := range 1 + s.IntN(3) {
+	for i := range 2 + s.IntN(2) {
 		far := pick(s, w.types...)
 		r := &relation{name: fmt.Sprintf("r%d", i), targets: []int{far.index}, level: level(s), same: far.dept == t.dept}
-		switch s.IntN(5) {
-		case 0, 1: // to one, by the far key
+		switch s.IntN(6) {
+		case 0, 1, 5: // to one, by the far key
 			if len(far.keys) != 1 {
 				continue
 			}
@@ -149,7 +149,7 @@ func (w *world) relate(s source, t *typ) {
 				f.mask = pick(s, "REDACT", "KEEP(1,0)", "PSEUDONYM")
 			}
 			t.fields = append(t.fields, f)
-			r.near, r.far, r.carries = name, key.name, s.chance(50)
+			r.near, r.far, r.carries = name, key.name, s.chance(65)
 			if key.subject && s.chance(50) {
 				// From person to person, as a household's entry and its insurance.
 				r.near, t.fields = "holder", t.fields[:len(t.fields)-1]

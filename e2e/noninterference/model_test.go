@@ -26,6 +26,7 @@ type world struct {
 // typ is a sourced type.
 type typ struct {
 	index     int
+	world     uint64
 	name      string
 	dept      string
 	level     int
@@ -88,7 +89,7 @@ func (t *typ) singular() string   { return strings.ToLower(t.name) }
 func (t *typ) plural() string     { return t.singular() + "s" }
 func (t *typ) connection() string { return t.plural() + "Connection" }
 func (t *typ) byRef() string      { return t.singular() + "ByRef" }
-func (t *typ) table() string      { return t.singular() }
+func (t *typ) table() string      { return fmt.Sprintf("w%d_%s", t.world, t.singular()) }
 
 func (t *typ) subjects() []int {
 	var out []int

@@ -69,11 +69,17 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 		// Rows first: without them nothing else matters.
 		if s.chance(92) {
 			p.rules = append(p.rules, rule{
-				"r0", t.dept, t.name + "._row", 3, w.purpose(s), w.scopeName(s, t, 60), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
+				"r0", t.dept, t.name + "._row", 3, w.purpose(s), pick(s, w.scopeName(s, t, 55), w.scopeName(s, t, 55), w.scopeName(s, t, 55), "by_key"), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
 			})
 			if last := &p.rules[len(p.rules)-1]; (last.access == "match" || last.access == "aggregate") && s.chance(60) {
 				last.access = "mask"
 			}
+		}
+		if s.chance(40) {
+			// Masked everywhere and clear under a scope, as an officer's region.
+			p.rules = append(p.rules,
+				rule{"r0", t.dept, t.name + ".*", pick(s, 2, 3), "*", pick(s, "all", "all", "by_key"), "mask", "allow"},
+				rule{"r0", t.dept, t.name + ".*", 3, w.purpose(s), w.scopeName(s, t, 0), "clear", "allow"})
 		}
 		for i, f := range t.fields {
 			// Some columns to filter, sort and page by.
@@ -82,8 +88,8 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 			}
 		}
 		for _, r := range t.relations {
-			if s.chance(50) {
-				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + r.name, 3, w.purpose(s), w.scopeName(s, t, 65), pick(s, "clear", "clear", "mask"), "allow"})
+			if s.chance(60) {
+				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + r.name, 3, w.purpose(s), w.scopeName(s, t, 50), pick(s, "clear", "clear", "mask"), "allow"})
 			}
 		}
 		for _, role := range []string{"r0", "r0", "r0", "r1", "r2"} {
@@ -94,8 +100,8 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 		if s.chance(70) {
 			p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + t.fields[t.keys[0]].name, 3, "*", pick(s, "by_key", "all"), pick(s, "match", "match", "clear"), "allow"})
 		}
-		if s.chance(40) {
-			p.rules = append(p.rules, rule{"r1", t.dept, t.name + ".holder", 3, "*", "by_key", "match", "allow"})
+		if s.chance(60) {
+			p.rules = append(p.rules, rule{"r0", t.dept, t.name + ".holder", 3, "*", pick(s, "by_key", "all"), "match", "allow"})
 		}
 	}
 	return p

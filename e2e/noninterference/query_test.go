@@ -53,7 +53,11 @@ func (a *asker) selection(t *typ, on reach, depth int) string {
 		return name
 	}
 	for range 2 + a.s.IntN(5) {
-		switch n := a.s.IntN(10); {
+		n := a.s.IntN(10)
+		if on.byKey && a.s.chance(40) {
+			n = 2 // what a key opens, it opens through relations
+		}
+		switch {
 		case n == 0:
 			parts = append(parts, a.name("ref_")+": _ref")
 		case n == 1:
@@ -175,7 +179,7 @@ func (a *asker) arguments(t *typ, i *iface, on reach, size string) string {
 			parts = append(parts, o)
 		}
 	}
-	if size != "" && a.s.chance(60) {
+	if size != "" && a.s.chance(80) {
 		n := pick(a.s, 0, 1, 1, 2, 2, 3, 5)
 		if a.s.chance(30) {
 			v := a.name("n")
@@ -214,8 +218,8 @@ func (a *asker) condition(c *cond, t *typ, i *iface) string {
 
 // where draws a condition; nil when there is nothing to ask.
 func (a *asker) where(t *typ, i *iface, on reach, depth int) *cond {
-	if depth > 0 && a.s.chance(40) {
-		kind := pick(a.s, "and", "or", "not", "exists", "both")
+	if depth > 0 && a.s.chance(45) {
+		kind := pick(a.s, "and", "or", "not", "exists", "exists", "both")
 		a.now = append(a.now, kind)
 		defer func() { a.now = a.now[:len(a.now)-1] }()
 		switch kind {
@@ -266,7 +270,7 @@ func (a *asker) exists(t *typ, on reach, depth int) *cond {
 	far := a.ss.w.types[r.targets[0]]
 	a.hit("exists", a.position(), a.o.possible(t, 1+len(t.fields)+slices.Index(t.relations, r), on.byKey).decision())
 	sub := a.where(far, nil, reach{}, depth)
-	if sub == nil {
+	if sub == nil || a.s.chance(25) {
 		sub = &cond{kind: "and"}
 	}
 	return &cond{kind: "exists", rel: r, far: far, subs: []*cond{sub}}

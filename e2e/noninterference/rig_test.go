@@ -2,25 +2,18 @@ package noninterference
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-data/weir/adapters"
-	"github.com/weir-data/weir/adapters/sqlite"
 	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/authz/masks"
 	"github.com/weir-data/weir/graph/exec"
@@ -54,19 +47,11 @@ type side struct {
 
 // engine is where a side's rows live.
 type engine interface {
-	// load replaces all tables and rows.
+	// tables makes a world's tables in place of those before.
 	tables(w *world) error
+	// rows replaces all rows. Their order in a table is drawn: it means nothing.
 	rows(w *world, db database, s source) error
 	adapters() map[string]adapters.Adapter
-}
-
-// fault is what a side's sources do wrong, the same on both sides.
-type fault struct {
-	department string
-	table      string // "" for every one
-	after      int    // batches before it happens
-	kind       adapters.Kind
-	reload     *plan.Generation // instead of an error: swapped in while the fetch runs
 }
 
 // departments are as many as a world can have.
@@ -236,214 +221,3 @@ func (l *lockedRandom) reset(step int) {
 	defer l.mu.Unlock()
 	l.source = rand.NewChaCha8([32]byte{byte(step), byte(step >> 8)})
 }
-
-// unsynced leaves out what only a power cut would show.
-type unsynced struct{ lineage.FS }
-
-type unsyncedFile struct{ lineage.File }
-
-func (u unsynced) Create(path string) (lineage.File, error) {
-	f, err := u.FS.Create(path)
-	return unsyncedFile{f}, err
-}
-
-func (u unsynced) Open(path string, write bool) (lineage.File, error) {
-	f, err := u.FS.Open(path, write)
-	if err != nil {
-		return nil, err
-	}
-	return unsyncedFile{f}, nil
-}
-
-func (unsynced) SyncDir(string) error { return nil }
-func (unsyncedFile) Sync() error      { return nil }
-
-// fastDir is a folder in memory where the system has one.
-func fastDir(tb testing.TB) string {
-	tb.Helper()
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		if dir, err := os.MkdirTemp("/dev/shm", "weir-noninterference-"); err == nil { //nolint:usetesting // in memory, where TempDir is not
-			tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-			return dir
-		}
-	}
-	return tb.TempDir()
-}
-
-// faultyAdapter does what the side's fault says.
-type faultyAdapter struct {
-	adapters.Adapter
-	sd   *side
-	name string
-}
-
-func (a faultyAdapter) Compile(s *adapters.Shape) (adapters.Statement, error) {
-	st, err := a.Adapter.Compile(s)
-	return faultyStatement{st, a, s.Table}, err
-}
-
-type faultyStatement struct {
-	adapters.Statement
-	a     faultyAdapter
-	table string
-}
-
-func (s faultyStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
-	f := s.a.sd.fault.Load()
-	if f == nil || f.department != s.a.name || f.table != "" && f.table != s.table {
-		return s.Statement.Fetch(ctx, args, keys)
-	}
-	if f.reload != nil {
-		s.a.sd.current.Store(f.reload)
-		return s.Statement.Fetch(ctx, args, keys)
-	}
-	if f.after == 0 {
-		return nil, &adapters.Error{Kind: f.kind, Cause: errors.New("injected")}
-	}
-	rows, err := s.Statement.Fetch(ctx, args, keys)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyRows{Rows: rows, left: f.after, kind: f.kind}, nil
-}
-
-type faultyRows struct {
-	adapters.Rows
-	left int
-	kind adapters.Kind
-}
-
-func (r *faultyRows) Next(b *adapters.Batch) error {
-	if r.left == 0 {
-		return &adapters.Error{Kind: r.kind, Cause: errors.New("injected")}
-	}
-	r.left--
-	return r.Rows.Next(b)
-}
-
-// sqliteEngine holds a side's rows in one file, which every department reads.
-type sqliteEngine struct {
-	db    *sql.DB
-	kept  map[string]adapters.Adapter
-	known []string // tables
-}
-
-func newSQLite(tb testing.TB) engine {
-	tb.Helper()
-	path := filepath.Join(fastDir(tb), "rows.db")
-	// Nothing here must survive a crash.
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=journal_mode(MEMORY)&_pragma=synchronous(OFF)"}).String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	tb.Cleanup(func() { _ = db.Close() })
-	if _, err := db.ExecContext(tb.Context(), "CREATE TABLE made (x)"); err != nil {
-		tb.Fatal(err)
-	}
-	e := &sqliteEngine{db: db, kept: map[string]adapters.Adapter{}}
-	for _, name := range departmentNames() {
-		cfg := sqlite.DefaultConfig(path)
-		cfg.BusyTimeout, cfg.StatementTimeout, cfg.ConnectTimeout = time.Minute, time.Minute, time.Minute
-		a, err := sqlite.Open(cfg)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { _ = a.Close() })
-		e.kept[name] = a
-	}
-	return e
-}
-
-func (e *sqliteEngine) adapters() map[string]adapters.Adapter { return e.kept }
-
-func (e *sqliteEngine) tables(w *world) error {
-	var b strings.Builder
-	for _, t := range e.known {
-		fmt.Fprintf(&b, "DROP TABLE %s;", t)
-	}
-	e.known = nil
-	for _, t := range w.types {
-		columns := []string{"row_no INTEGER"}
-		for _, f := range t.fields {
-			columns = append(columns, strings.ToLower(f.name)+" "+sqliteType(f))
-		}
-		fmt.Fprintf(&b, "CREATE TABLE %s (%s);", t.table(), strings.Join(columns, ", "))
-		e.known = append(e.known, t.table())
-	}
-	_, err := e.db.ExecContext(context.Background(), b.String())
-	return err
-}
-
-func sqliteType(f *field) string {
-	switch {
-	case f.list:
-	case f.kind == schema.Int || f.kind == schema.BigInt || f.kind == schema.Boolean:
-		return "INTEGER"
-	case f.kind == schema.Float:
-		return "REAL"
-	}
-	return "TEXT"
-}
-
-// rows writes the rows in an order of its own: that of a table means nothing.
-func (e *sqliteEngine) rows(w *world, db database, s source) error {
-	ctx := context.Background()
-	tx, err := e.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	for i, t := range w.types {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM "+t.table()); err != nil {
-			return err
-		}
-		if len(db[i]) == 0 {
-			continue
-		}
-		var b strings.Builder
-		var args []any
-		for n, at := range s.Perm(len(db[i])) {
-			r := db[i][at]
-			b.WriteString([...]string{"INSERT INTO " + t.table() + " VALUES (?", ",(?"}[min(n, 1)])
-			args = append(args, r.tie)
-			for j, f := range t.fields {
-				b.WriteString(",?")
-				args = append(args, sqliteValue(f, r.cells[j]))
-			}
-			b.WriteString(")")
-		}
-		if _, err := tx.ExecContext(ctx, b.String(), args...); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
-}
-
-func sqliteValue(f *field, c cell) any {
-	switch {
-	case c.null:
-		return nil
-	case f.list:
-	case f.kind == schema.Int || f.kind == schema.BigInt:
-		var n int64
-		if _, err := fmt.Sscan(c.text, &n); err != nil {
-			panic(err)
-		}
-		return n
-	case f.kind == schema.Float:
-		var x float64
-		if _, err := fmt.Sscan(c.text, &x); err != nil {
-			panic(err)
-		}
-		return x
-	case f.kind == schema.Boolean:
-		if c.text == "true" {
-			return 1
-		}
-		return 0
-	}
-	return c.text
-}
-
-var _ io.Reader = (*lockedRandom)(nil)

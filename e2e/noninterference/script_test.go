@@ -41,7 +41,7 @@ func (g *rig) newSession(w *world, number uint64) *session {
 			ss.ask(s, &ss.stated[i])
 		}
 	}
-	ss.second, ss.changes = ss.redraw(s, ss.first, 40)
+	ss.second, ss.changes = ss.redraw(s, ss.first, 60)
 	sc := scripter{ss: ss, s: s}
 	for range 4 + s.IntN(4) {
 		sc.query()
