@@ -211,7 +211,7 @@ func TestCursorsTellNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, secret := range []string{"100", "101", "欧阳小明", "1990-05-17", "north"} {
+			for _, secret := range []string{"欧阳小明", "1990-05-17", "2001-12-31"} {
 				if bytes.Contains(sealed, []byte(secret)) || strings.Contains(e.Cursor, secret) {
 					t.Errorf("a cursor shows %s", secret)
 				}
