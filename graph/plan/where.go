@@ -221,9 +221,9 @@ func (b *builder) filterable(f *fetching, v *view, field *schema.Field, want aut
 }
 
 // refuse refuses a position for want of a right; another purpose that would
-// give it is worth saying.
+// give it is worth saying, but not where the right is held for some rows.
 func (b *builder) refuse(code Code, r *rights, want authz.Caps, what, path string, at *ast.Position) {
-	if r.withPurpose().Has(want) {
+	if !r.potential().Has(want) && r.withPurpose().Has(want) {
 		b.failf(PurposeRequired, what+" needs a purpose here", path, at)
 		return
 	}
