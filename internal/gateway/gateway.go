@@ -84,6 +84,8 @@ type Front struct {
 	tokens    *tokenCache
 	turns     chan struct{}
 	strangers *strangers
+	bodies    bodyBuffers
+	patience  patience
 }
 
 var errIncomplete = errors.New("gateway: the configuration lacks a part")
@@ -105,6 +107,7 @@ func New(cfg Config) (*Front, error) {
 		tokens:    newTokenCache(cfg.Authenticator, cfg.Now),
 		turns:     make(chan struct{}, cfg.Concurrent),
 		strangers: newStrangers(cfg.Log, cfg.Now),
+		patience:  patience{now: time.Now},
 	}
 	return f, nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -40,7 +41,7 @@ type exchange struct {
 func (g *graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{graph: g, gate: newGate(w, g.front), started: g.front.cfg.Now()}
 	x.id = requestID(r.Header, g.front.cfg.Random)
-	w.Header().Set("X-Request-Id", x.id)
+	w.Header()["X-Request-Id"] = []string{x.id}
 	g.front.cfg.Metrics.begin(g.name)
 	defer x.end(r)
 	x.handle(r)
@@ -58,6 +59,9 @@ func (x *exchange) end(r *http.Request) {
 	if x.subject == nil {
 		return // counted per minute and address, see strangers
 	}
+	if !x.front.cfg.Log.Enabled(r.Context(), slog.LevelInfo) {
+		return // and nothing put together for it
+	}
 	x.front.cfg.Log.Info("request", "requestId", x.id, "graph", x.name, "status", x.gate.status,
 		"code", string(x.gate.code), "receipt", x.gate.receipt, "bytes", x.gate.bytes, "ms", took.Milliseconds())
 }
@@ -69,7 +73,7 @@ func (x *exchange) fail(r *http.Request, why *refusal) {
 		x.gate.turnAway(x, why)
 		return
 	}
-	x.gate.refuse(context.WithoutCancel(r.Context()), x, why)
+	x.gate.refuse(x, why)
 }
 
 // handle is the way of a request, up to the gate. Whatever costs something
@@ -100,7 +104,7 @@ func (x *exchange) handle(r *http.Request) {
 	if r.Method == http.MethodGet {
 		p, why = readGet(r, x.front.cfg.BodyLimit)
 	} else {
-		p, why = readPost(r, x.front.cfg.BodyLimit)
+		p, why = readPost(r, x.front.cfg.BodyLimit, &x.front.bodies)
 	}
 	if why != nil {
 		x.fail(r, why)
@@ -253,7 +257,7 @@ func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
 		if op != nil {
 			ctx = graphql.WithOperationContext(ctx, op)
 		}
-		x.gate.release(ctx, x, x.executor.DispatchError(ctx, list))
+		x.gate.release(x, x.executor.DispatchError(ctx, list))
 		return
 	}
 	x.request.Reads.Name = operationName(op)
@@ -274,7 +278,7 @@ func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
 			Message: failureOf(code).sentence, Extensions: map[string]any{"code": string(code)},
 		}}}
 	}
-	x.gate.release(ctx, x, response)
+	x.gate.release(x, response)
 }
 
 // releaser is an executor that takes an operation's memory back once the bytes

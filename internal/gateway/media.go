@@ -16,11 +16,12 @@ const (
 	unacceptable              // none of the two
 )
 
-func (m media) contentType() string {
+// contentType is the header's value.
+func (m media) contentType() []string {
 	if m == graphQLJSON {
-		return "application/graphql-response+json; charset=utf-8"
+		return []string{"application/graphql-response+json; charset=utf-8"}
 	}
-	return "application/json; charset=utf-8"
+	return []string{"application/json; charset=utf-8"}
 }
 
 // status of a failure in this media type; wellFormed tells that the request
@@ -41,6 +42,14 @@ const maxAccept = 32
 func negotiate(accept []string) media {
 	if len(accept) == 0 {
 		return plainJSON
+	}
+	if len(accept) == 1 { // what nearly every client says
+		switch accept[0] {
+		case "application/json", "*/*":
+			return plainJSON
+		case "application/graphql-response+json":
+			return graphQLJSON
+		}
 	}
 	type weight struct {
 		q        float64
@@ -126,6 +135,9 @@ func isJSONBody(h http.Header) bool {
 	declared := h.Values("Content-Type")
 	if len(declared) != 1 {
 		return false
+	}
+	if declared[0] == "application/json" {
+		return true
 	}
 	name, params, err := mime.ParseMediaType(declared[0])
 	if err != nil || name != "application/json" {

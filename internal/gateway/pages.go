@@ -72,5 +72,5 @@ func (s *sdl) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(r, &refusal{code: refused[0].Code})
 		return
 	}
-	x.gate.text(r.Context(), x, "text/plain; charset=utf-8", []byte(text))
+	x.gate.text(x, "text/plain; charset=utf-8", []byte(text))
 }

@@ -1,13 +1,14 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/weir-data/weir/graph/plan"
@@ -37,12 +38,8 @@ func (r *refusal) text() string {
 
 func badRequest(sentence string) *refusal { return &refusal{plan.BadRequest, sentence} }
 
-// maxNesting bounds the depth of JSON in a request, far above what variables
-// may have, so that no stack grows with the input.
-const maxNesting = 128
-
 // readPost reads a POST's parameters.
-func readPost(r *http.Request, limit int) (*params, *refusal) {
+func readPost(r *http.Request, limit int, bodies *bodyBuffers) (*params, *refusal) {
 	if !isJSONBody(r.Header) {
 		return nil, &refusal{code: plan.UnsupportedMediaType}
 	}
@@ -56,7 +53,8 @@ func readPost(r *http.Request, limit int) (*params, *refusal) {
 	if r.ContentLength > int64(limit) {
 		return nil, &refusal{code: plan.PayloadTooLarge}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	body, err := bodies.read(r.Body, limit)
+	defer bodies.keep(body)
 	if err != nil {
 		return nil, badRequest("the request body could not be read")
 	}
@@ -64,6 +62,41 @@ func readPost(r *http.Request, limit int) (*params, *refusal) {
 		return nil, &refusal{code: plan.PayloadTooLarge}
 	}
 	return decodeParams(body)
+}
+
+// bodyBuffers are the buffers that bodies are read into; nothing of a body is
+// kept but copies.
+type bodyBuffers struct{ pool sync.Pool }
+
+// largestKeptBody bounds a buffer that is kept.
+const largestKeptBody = 64 << 10
+
+// read reads a body of up to limit bytes, and one more where there is one.
+func (p *bodyBuffers) read(from io.Reader, limit int) ([]byte, error) {
+	body := make([]byte, 0, 1024)
+	if kept, ok := p.pool.Get().(*[]byte); ok {
+		body = (*kept)[:0]
+	}
+	for len(body) <= limit {
+		if len(body) == cap(body) {
+			body = slices.Grow(body, cap(body))
+		}
+		n, err := from.Read(body[len(body):min(cap(body), limit+1)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return body, err
+		}
+	}
+	return body, nil
+}
+
+func (p *bodyBuffers) keep(body []byte) {
+	if cap(body) <= largestKeptBody {
+		p.pool.Put(&body)
+	}
 }
 
 // readGet reads a GET's parameters.
@@ -118,71 +151,50 @@ func readGet(r *http.Request, limit int) (*params, *refusal) {
 	return p.complete()
 }
 
-func isParameter(key string) bool {
-	switch key {
-	case "query", "operationName", "variables", "extensions", "documentId":
-		return true
+// The parameters of a request.
+const (
+	parameterQuery = iota
+	parameterOperationName
+	parameterVariables
+	parameterExtensions
+	parameterDocumentID
+	parameters
+)
+
+// parameterOf gives a name's parameter; -1 for none.
+func parameterOf(name []byte) int {
+	switch string(name) {
+	case "query":
+		return parameterQuery
+	case "operationName":
+		return parameterOperationName
+	case "variables":
+		return parameterVariables
+	case "extensions":
+		return parameterExtensions
+	case "documentId":
+		return parameterDocumentID
 	}
-	return false
+	return -1
 }
 
-// decodeParams reads the body strictly: one JSON object with known keys, each
-// at most once, in the right case, of the right type, and nothing behind it.
-func decodeParams(body []byte) (*params, *refusal) {
-	dec, refused := strict(body)
-	if refused != nil {
-		return nil, refused
-	}
-	open, err := dec.Token()
-	if err != nil {
-		return nil, badRequest("the request body is not JSON")
-	}
-	if open == json.Delim('[') {
-		return nil, badRequest("batches are not served: send one request at a time")
-	}
-	if open != json.Delim('{') {
-		return nil, badRequest("the request body is not a JSON object")
-	}
-	p, seen := &params{}, map[string]bool{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, badRequest("the request body is not JSON")
-		}
-		key, _ := name.(string)
-		if !isParameter(key) {
-			return nil, badRequest("an unknown key stands in the request body")
-		}
-		if seen[key] {
-			return nil, badRequest("a key stands twice in the request body")
-		}
-		seen[key] = true
-		v, refused := value(dec, maxNesting, key == "extensions")
-		if refused != nil {
-			return nil, refused
-		}
-		if refused := p.set(key, v); refused != nil {
-			return nil, refused
-		}
-	}
-	return p.complete()
-}
+func isParameter(name string) bool { return parameterOf([]byte(name)) >= 0 }
 
-func (p *params) set(key string, v any) *refusal {
-	if v == nil && key != "query" {
+func (p *params) set(key int, v any) *refusal {
+	if v == nil && key != parameterQuery {
 		return nil
 	}
 	ok := false
 	switch key {
-	case "query":
+	case parameterQuery:
 		p.query, ok = v.(string)
-	case "operationName":
+	case parameterOperationName:
 		p.operation, ok = v.(string)
-	case "documentId":
+	case parameterDocumentID:
 		p.document, ok = v.(string)
-	case "variables":
+	case parameterVariables:
 		p.variables, ok = v.(map[string]any)
-	case "extensions":
+	case parameterExtensions:
 		p.extensions, ok = v.(map[string]any)
 	}
 	if !ok {
@@ -217,80 +229,4 @@ func (p *params) persistedHash() string {
 	persisted, _ := p.extensions["persistedQuery"].(map[string]any)
 	hash, _ := persisted["sha256Hash"].(string)
 	return hash
-}
-
-// strict checks the whole text first, so that what follows can only meet JSON.
-func strict(text []byte) (*json.Decoder, *refusal) {
-	if len(text) == 0 {
-		return nil, badRequest("the request has no body")
-	}
-	if !utf8.Valid(text) {
-		return nil, badRequest("the request is not UTF-8")
-	}
-	if !json.Valid(text) {
-		return nil, badRequest("the request is not JSON")
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	return dec, nil
-}
-
-func decodeValue(text []byte, free bool) (any, *refusal) {
-	dec, refused := strict(text)
-	if refused != nil {
-		return nil, refused
-	}
-	return value(dec, maxNesting, free)
-}
-
-const notJSON = "the request is not JSON"
-
-// value reads one JSON value; free lets keys repeat (the last one stands).
-func value(dec *json.Decoder, depth int, free bool) (any, *refusal) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, badRequest(notJSON)
-	}
-	delim, nested := t.(json.Delim)
-	if !nested {
-		return t, nil
-	}
-	if depth == 0 {
-		return nil, &refusal{plan.LimitExceeded, "the request's JSON is nested too deeply"}
-	}
-	if delim == '[' {
-		list := []any{}
-		for dec.More() {
-			v, refused := value(dec, depth-1, free)
-			if refused != nil {
-				return nil, refused
-			}
-			list = append(list, v)
-		}
-		_, err = dec.Token()
-		if err != nil {
-			return nil, badRequest(notJSON)
-		}
-		return list, nil
-	}
-	object := map[string]any{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, badRequest(notJSON)
-		}
-		key, _ := name.(string)
-		if _, twice := object[key]; twice && !free {
-			return nil, badRequest("a key stands twice in the variables")
-		}
-		v, refused := value(dec, depth-1, free)
-		if refused != nil {
-			return nil, refused
-		}
-		object[key] = v
-	}
-	if _, err = dec.Token(); err != nil {
-		return nil, badRequest(notJSON)
-	}
-	return object, nil
 }

@@ -64,10 +64,10 @@ func (g *gate) turnAway(x *exchange, why *refusal) {
 
 // refuse answers a known reader whose request was turned down before it ran.
 // The refusal is a record too.
-func (g *gate) refuse(ctx context.Context, x *exchange, why *refusal) {
+func (g *gate) refuse(x *exchange, why *refusal) {
 	errs := refusalErrors(why.code, why.text(), x.id)
 	x.request.Reads.Kind = "refused"
-	g.settle(ctx, x, outcome{status: "refused", code: why.code, answer: answer{errors: errs}})
+	g.settle(x, outcome{status: "refused", code: why.code, answer: answer{errors: errs}})
 }
 
 // outcome is what is to leave, if the gate lets it.
@@ -82,7 +82,7 @@ type outcome struct {
 }
 
 // release takes what an executor made of a request.
-func (g *gate) release(ctx context.Context, x *exchange, r *graphql.Response) {
+func (g *gate) release(x *exchange, r *graphql.Response) {
 	reads := x.request.Reads
 	errs, code := translate(r.Errors, x.id)
 	o := outcome{wellFormed: true, code: code, status: "ok", answer: answer{data: r.Data, errors: errs}}
@@ -110,9 +110,7 @@ func (g *gate) release(ctx context.Context, x *exchange, r *graphql.Response) {
 	if reads.Kind == "" {
 		reads.Kind = x.kind
 	}
-	// The request's own deadline is for the sources; the record is written
-	// whether or not the reader still waits for his answer.
-	g.settle(context.WithoutCancel(ctx), x, o)
+	g.settle(x, o)
 }
 
 // failed tells what went wrong on our side from what was refused.
@@ -131,17 +129,11 @@ const ledgerPatience = 10 * time.Second
 
 // settle is the one order in which things happen: still granted, recorded,
 // durable, still granted, written.
-func (g *gate) settle(ctx context.Context, x *exchange, o outcome) {
-	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
-	defer cancel()
+func (g *gate) settle(x *exchange, o outcome) {
 	if code := g.lost(x, o); code != "" {
 		o = lostOutcome(code, x.id)
 	}
-	record := g.front.record(x, &o)
-	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
-	if err == nil {
-		err = ticket.Wait(ctx, g.front.durability(record.Level))
-	}
+	position, err := g.recorded(x, &o)
 	if err != nil {
 		g.unrecorded(x, err)
 		return
@@ -154,6 +146,19 @@ func (g *gate) settle(ctx context.Context, x *exchange, o outcome) {
 	o.answer.extensions = weir(x.id, receipt, x.request.Generation.Policy, extension(x.request.Reads, o))
 	g.code, g.receipt = o.code, receipt
 	g.send(x.media.status(failureStatus(o), o.wellFormed), x.media.contentType(), o.answer)
+}
+
+// recorded appends the record and waits until it is as durable as its level
+// demands. The request's own deadline is for the sources: the record is written
+// whether or not the reader still waits for his answer.
+func (g *gate) recorded(x *exchange, o *outcome) (lineage.Position, error) {
+	ctx := g.front.patience.wait(ledgerPatience)
+	record := g.front.record(x, o)
+	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
+	if err == nil {
+		err = ticket.Wait(ctx, g.front.durability(record.Level))
+	}
+	return position, err
 }
 
 // failureStatus: an answer with data is a success, whatever some of its fields
@@ -229,27 +234,21 @@ func (g *gate) unrecorded(x *exchange, err error) {
 
 // text answers with a document that is no GraphQL response, such as the SDL;
 // recorded and waited for like every other.
-func (g *gate) text(ctx context.Context, x *exchange, contentType string, body []byte) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
-	defer cancel()
+func (g *gate) text(x *exchange, contentType string, body []byte) {
 	o := outcome{status: "ok", executed: true, answer: answer{data: body}}
 	x.request.Reads.Kind = "introspection"
 	if code := g.lost(x, o); code != "" {
-		g.refuse(ctx, x, &refusal{code: code})
+		g.refuse(x, &refusal{code: code})
 		return
 	}
-	record := g.front.record(x, &o)
-	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
-	if err == nil {
-		err = ticket.Wait(ctx, g.front.durability(record.Level))
-	}
+	position, err := g.recorded(x, &o)
 	if err != nil {
 		g.unrecorded(x, err)
 		return
 	}
 	g.receipt = position.String()
 	g.w.Header().Set("X-Weir-Receipt", g.receipt)
-	g.write(http.StatusOK, contentType, body)
+	g.write(http.StatusOK, []string{contentType}, body)
 }
 
 // answer is a body in its parts; data and errors are JSON as they were recorded.
@@ -257,24 +256,47 @@ type answer struct {
 	data, errors, extensions []byte
 }
 
-// send puts the parts together.
-func (g *gate) send(status int, contentType string, a answer) {
-	parts := make([][]byte, 0, 7)
-	opening := byte('{')
-	for _, member := range [...]struct {
-		key   string
-		value []byte
-	}{{`"data":`, a.data}, {`"errors":`, a.errors}, {`"extensions":`, a.extensions}} {
-		if member.value != nil {
-			parts = append(parts, append([]byte{opening}, member.key...), member.value)
-			opening = ','
-		}
+// room is what an answer needs beside its parts.
+const room = len(`{"data":,"errors":,"extensions":}`)
+
+// smallAnswer is up to what size an answer's parts are copied together, so that
+// it leaves in one piece.
+const smallAnswer = 8 << 10
+
+// send puts the parts together. What stands behind large data is appended to
+// them where they are: they are the executor's buffer, which is this exchange's
+// alone until it is released.
+func (g *gate) send(status int, contentType []string, a answer) {
+	if len(a.data) > smallAnswer {
+		g.write(status, contentType, []byte(`{"data":`), a.appendTail(a.data, true))
+		return
 	}
-	g.write(status, contentType, append(parts, []byte{'}'})...)
+	b := make([]byte, 0, room+len(a.data)+len(a.errors)+len(a.extensions))
+	if a.data != nil {
+		b = append(append(b, `{"data":`...), a.data...)
+	}
+	g.write(status, contentType, a.appendTail(b, a.data != nil))
+}
+
+// appendTail appends errors, extensions and the closing brace; led tells that
+// data stand before them.
+func (a answer) appendTail(b []byte, led bool) []byte {
+	opening := byte('{')
+	if led {
+		opening = ','
+	}
+	if a.errors != nil {
+		b = append(append(append(b, opening), `"errors":`...), a.errors...)
+		opening = ','
+	}
+	if a.extensions != nil {
+		b = append(append(append(b, opening), `"extensions":`...), a.extensions...)
+	}
+	return append(b, '}')
 }
 
 // write is the only place where a graph's body is written, at most once.
-func (g *gate) write(status int, contentType string, parts ...[]byte) {
+func (g *gate) write(status int, contentType []string, parts ...[]byte) {
 	if g.left {
 		return
 	}
@@ -283,8 +305,8 @@ func (g *gate) write(status int, contentType string, parts ...[]byte) {
 		g.bytes += len(p)
 	}
 	h := g.w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(g.bytes))
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(g.bytes)}
 	g.w.WriteHeader(status)
 	for _, p := range parts {
 		if _, err := g.w.Write(p); err != nil {

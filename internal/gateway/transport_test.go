@@ -66,7 +66,7 @@ func TestPost(t *testing.T) {
 		{"byte order mark", "\ufeff" + typename, nil, 400, "BAD_REQUEST"},
 		{"too large", `{"query":"` + long + `"}`, nil, 413, "PAYLOAD_TOO_LARGE"},
 		{"deep", `{"query":"a","variables":{"x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}}`, nil, 400, "LIMIT_EXCEEDED"},
-		{"very deep", `{"query":"a","variables":{"x":` + strings.Repeat("[", 100_000) + `}}`, nil, 400, "BAD_REQUEST"},
+		{"very deep", `{"query":"a","variables":{"x":` + strings.Repeat("[", 100_000) + `}}`, nil, 400, "LIMIT_EXCEEDED"},
 		{"document id", `{"documentId":"sha256:00"}`, nil, 400, "DOCUMENT_NOT_FOUND"},
 		{"document id and query", `{"documentId":"sha256:00","query":"a"}`, nil, 400, "BAD_REQUEST"},
 		{"persisted hash", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`, nil, 400, "DOCUMENT_NOT_FOUND"},
