@@ -59,10 +59,19 @@ func (g *group) fail(err error) {
 	close(g.ticket.synced)
 }
 
+// linger is how long the committer lets a group fill when the one before had
+// more than one record: others are then about to append, and a sync for each few
+// of them costs all of them more than this. A lone record never waits.
+const linger = 250 * time.Microsecond
+
 // run commits groups one after the other until the log is closed.
 func (l *Log) run() {
 	defer close(l.done)
+	busy := false
 	for {
+		if busy {
+			l.fill()
+		}
 		g := l.take()
 		for g == nil {
 			select {
@@ -80,6 +89,17 @@ func (l *Log) run() {
 		if !l.commit(g) {
 			return
 		}
+		busy = g.records > 1
+	}
+}
+
+// fill waits for linger, or until the log is being closed.
+func (l *Log) fill() {
+	t := time.NewTimer(linger)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.quit:
 	}
 }
 

@@ -151,6 +151,17 @@ func typed(t *testing.T, h Harness, c TypedColumn) {
 			t.Errorf("key %.40q led to %.40q", value, show(r.cells[1]))
 		}
 	}
+	var alone []row
+	for i, value := range c.Values {
+		rows := read(t, s.Adapter, &adapters.Shape{Table: "t", Columns: []adapters.Column{n, col}, Keys: []adapters.Column{col}, Order: byNumber}, nil, keysOf(value))
+		for j := range rows {
+			rows[j].parent = i
+		}
+		alone = append(alone, rows...)
+	}
+	if diff := cmp.Diff(got, alone, cmp.AllowUnexported(row{})); diff != "" {
+		t.Errorf("keys in one fetch and one by one (-batched +single):\n%s", diff)
+	}
 	if len(got) < len(c.Values) {
 		t.Errorf("%d keys led to %d rows", len(c.Values), len(got))
 	}

@@ -161,7 +161,9 @@ func (a *Adapter) Compile(shape *adapters.Shape) (adapters.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStatement(a, q, shape), nil
+	s := newStatement(a, q, shape)
+	s.single = a.singleKey(shape)
+	return s, nil
 }
 
 // Close is part of adapters.Adapter. It does not wait for running fetches; the

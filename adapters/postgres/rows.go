@@ -145,7 +145,7 @@ func (r *rows) append(b *adapters.Batch, values [][]byte) {
 			truth |= 1 << i
 		}
 	}
-	b.EndRow(truth, unknown, parent, q.Keyed)
+	b.EndRow(truth, unknown, parent, q.Keyed || r.statement.parented)
 }
 
 // Close is part of adapters.Rows.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,6 +25,10 @@ type statement struct {
 	columns []adapters.Column
 	keys    []adapters.Column
 	params  int
+	// single serves fetches of one key tuple, in place of this one; nil for none.
+	single *statement
+	// parented: every row belongs to the first tuple, of which there is but one.
+	parented bool
 }
 
 var _ adapters.Statement = (*statement)(nil)
@@ -65,7 +70,10 @@ func (s *statement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapte
 	if !a.begin() {
 		return nil, &adapters.Error{Kind: adapters.Unavailable, Cause: errClosed}
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.config.StatementTimeout)
+	if s.single != nil && keys != nil && keys.Rows == 1 {
+		s, args, keys = s.single, withKey(args, keys), nil
+	}
+	ctx, cancel := a.limited(ctx)
 	r := &rows{ctx: ctx, cancel: cancel, adapter: a, statement: s}
 	a.register(r)
 	if err := r.start(args, keys); err != nil {
@@ -74,6 +82,15 @@ func (s *statement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapte
 		return nil, err
 	}
 	return r, nil
+}
+
+// limited bounds a fetch in time. A deadline of the caller's that ends before
+// needs no second timer.
+func (a *Adapter) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= a.config.StatementTimeout {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, a.config.StatementTimeout)
 }
 
 var errArguments = errors.New("arguments do not fit the shape")

@@ -455,9 +455,11 @@ func (e explainer) bound(name string, b *adapters.Bound) {
 		return
 	}
 	e.text(name)
-	if b.Param >= 0 {
-		e.arg(b.Param)
+	if b.Param < 0 {
+		e.text(strconv.Itoa(b.Plus))
+		return
 	}
+	e.arg(b.Param)
 	if b.Plus != 0 {
 		e.text(" + ", strconv.Itoa(b.Plus))
 	}

@@ -121,6 +121,13 @@ func (f *fetching) bounds(limit, offset *Window, merged bool) {
 	default:
 		value = Value{From: FromSum, Terms: []Value{limit.Value, offset.Value}, Kind: schema.Int}
 	}
+	// A limit that stands in the document stands in the statement too: a source
+	// that knows it plans once, and not at every request. It is a natural number
+	// up to Max, so that it cannot be anything else.
+	if n, constant := limit.constant(); constant && value.From == FromConst {
+		f.limit = &adapters.Bound{Param: -1, Plus: n + plus}
+		return
+	}
 	f.limit = &adapters.Bound{Param: f.param(value), Plus: plus}
 }
 
