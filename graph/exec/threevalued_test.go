@@ -312,6 +312,30 @@ func (t *trial) condition(of *schema.Type, depth int) condition {
 			fields = append(fields, f)
 		}
 	}
+	return t.leaf(fields, depth)
+}
+
+// leaves draws a filter over an interface, of which each type has all fields.
+func (t *trial) leaves(a *schema.Abstract, depth int) condition {
+	one := t.generation.Catalogue.Types[a.Members[0]]
+	if n := t.IntN(10); depth > 0 && n < 6 {
+		c := condition{kind: pick(t, "and", "or", "not"), parts: []condition{t.leaves(a, depth-1)}}
+		if c.kind != "not" {
+			c.parts = append(c.parts, t.leaves(a, depth-1))
+		}
+		return c
+	}
+	var fields []*schema.Field
+	for _, name := range a.Fields {
+		if name != "no" {
+			fields = append(fields, one.Field(name))
+		}
+	}
+	return t.leaf(fields, 0)
+}
+
+// leaf draws a comparison, or a condition on a relation.
+func (t *trial) leaf(fields []*schema.Field, depth int) condition {
 	f := pick(t, fields...)
 	if f.Relation != nil {
 		return condition{kind: "relation", field: f, parts: []condition{t.condition(t.generation.Catalogue.Types[f.Relation.Target], depth-1)}}
