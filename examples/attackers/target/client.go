@@ -71,7 +71,7 @@ func (c *Client) Ask(ctx context.Context, purpose, query string, variables map[s
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/graphql-response+json")
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+Token)
 	if purpose != "" {
 		request.Header.Set("X-Weir-Purpose", purpose)
 	}

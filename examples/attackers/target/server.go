@@ -30,8 +30,8 @@ type Town struct {
 	closing []func() error
 }
 
-// token is the attackers'.
-const token = "token-of-a-curious-reader"
+// Token is the reader's.
+const Token = "token-of-a-curious-reader"
 
 // Purposes are those that the attackers may state.
 func Purposes() []string { return []string{"research", "billing"} }
@@ -50,23 +50,56 @@ func Open(ctx context.Context, dir string, n int, seed uint64, open bool, change
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	path := filepath.Join(dir, "data", "town.db")
-	if err := write(ctx, path, t.people); err != nil {
-		return t, fmt.Errorf("writing the town: %w", err)
+	policy := guarded
+	if open {
+		policy = cleared
 	}
-	handler, err := t.front(ctx, dir, path, open)
+	return t, t.serve(ctx, dir, &Setup{Schema: schemaText, Policy: policy, Statements: statements(t.people), Match: exec.MatchLimits{Reader: 1000, Key: 20}})
+}
+
+// Setup is another town than the attackers' own: its schema and policy for the
+// departments registry and clinic, which share one SQLite file, and the
+// statements that fill it. The reader has the role curious.
+type Setup struct {
+	Schema, Policy string
+	Statements     []Statement
+	// Match are the budgets of verification.
+	Match exec.MatchLimits
+}
+
+// Statement is SQL with its arguments.
+type Statement struct {
+	Text string
+	Args []any
+}
+
+// Serve serves a town from files in dir.
+func Serve(ctx context.Context, dir string, s *Setup) (*Town, error) {
+	t := &Town{}
+	if err := t.serve(ctx, dir, s); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func (t *Town) serve(ctx context.Context, dir string, s *Setup) error {
+	path := filepath.Join(dir, "data", "town.db")
+	if err := write(ctx, path, s.Statements); err != nil {
+		return fmt.Errorf("writing the town: %w", err)
+	}
+	handler, err := t.front(ctx, dir, path, s)
 	if err != nil {
-		return t, err
+		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return t, err
+		return err
 	}
 	t.URL = "http://" + listener.Addr().String() + "/graphql"
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	t.closing = append(t.closing, server.Close)
-	return t, nil
+	return nil
 }
 
 // Close ends the server and lets go of the files.
@@ -79,7 +112,7 @@ func (t *Town) Close() error {
 	return errors.Join(errs...)
 }
 
-func (t *Town) front(ctx context.Context, dir, path string, open bool) (http.Handler, error) {
+func (t *Town) front(ctx context.Context, dir, path string, s *Setup) (http.Handler, error) {
 	ring, err := keyring.Generate()
 	if err != nil {
 		return nil, err
@@ -102,7 +135,7 @@ func (t *Town) front(ctx context.Context, dir, path string, open bool) (http.Han
 	}
 	t.closing = append(t.closing, kept.Close)
 	executor, err := exec.New(exec.Config{
-		Adapters: sources, Keys: ring, Budgets: budgets{kept}, MatchLimits: exec.MatchLimits{Reader: 1000, Key: 20},
+		Adapters: sources, Keys: ring, Budgets: budgets{kept}, MatchLimits: s.Match,
 	})
 	if err != nil {
 		return nil, err
@@ -114,7 +147,7 @@ func (t *Town) front(ctx context.Context, dir, path string, open bool) (http.Han
 		return nil, err
 	}
 	t.closing = append(t.closing, ledger.Close)
-	generation, err := generate(open)
+	generation, err := generate(s)
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +166,12 @@ func (t *Town) front(ctx context.Context, dir, path string, open bool) (http.Han
 func departments() []string { return []string{"registry", "clinic"} }
 
 // generate compiles schema and policy.
-func generate(open bool) (*plan.Generation, error) {
-	policy := guarded
-	if open {
-		policy = cleared
-	}
-	catalogue, found := schema.Load([]schema.File{{Name: "town.graphqls", Text: schemaText}}, schema.Settings{Departments: departments()})
+func generate(s *Setup) (*plan.Generation, error) {
+	catalogue, found := schema.Load([]schema.File{{Name: "town.graphqls", Text: s.Schema}}, schema.Settings{Departments: departments()})
 	if found.Failed() {
 		return nil, found
 	}
-	parsed, found := authz.Parse([]schema.File{{Name: "town.csv", Text: policy}})
+	parsed, found := authz.Parse([]schema.File{{Name: "town.csv", Text: s.Policy}})
 	if found.Failed() {
 		return nil, found
 	}
@@ -168,7 +197,7 @@ func (f fixed) Current() *plan.Generation { return f.g }
 type reader struct{}
 
 func (reader) Authenticate(_ context.Context, t string) (*authz.Subject, error) {
-	if t != token {
+	if t != Token {
 		return nil, gateway.ErrUnauthenticated
 	}
 	return &authz.Subject{

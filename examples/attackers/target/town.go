@@ -133,8 +133,8 @@ func populate(n int, seed uint64) []Person {
 	return people
 }
 
-// write stores the rows; the order of the rows tells nothing.
-func write(ctx context.Context, path string, people []Person) (err error) {
+// write runs the statements on a new database.
+func write(ctx context.Context, path string, statements []Statement) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -148,11 +148,18 @@ func write(ctx context.Context, path string, people []Person) (err error) {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	run := func(text string, args ...any) {
-		if err == nil {
-			_, err = tx.ExecContext(ctx, text, args...)
+	for _, s := range statements {
+		if _, err := tx.ExecContext(ctx, s.Text, s.Args...); err != nil {
+			return err
 		}
 	}
+	return tx.Commit()
+}
+
+// statements store the rows; their order tells nothing.
+func statements(people []Person) []Statement {
+	var all []Statement
+	run := func(text string, args ...any) { all = append(all, Statement{text, args}) }
 	run(`CREATE TABLE person (row_no INTEGER PRIMARY KEY, id_number TEXT NOT NULL UNIQUE, district TEXT, grade INTEGER, phone TEXT, alias TEXT,
 		badge TEXT, income INTEGER, score INTEGER, pin TEXT, diary TEXT)`)
 	run(`CREATE TABLE loan (row_no INTEGER PRIMARY KEY, number TEXT NOT NULL UNIQUE, branch TEXT, holder TEXT)`)
@@ -168,10 +175,7 @@ func write(ctx context.Context, path string, people []Person) (err error) {
 		}
 		run(`INSERT INTO patient VALUES (?,?,?,?)`, i+1, p.ID, p.Code, p.Doctor)
 	}
-	if err != nil {
-		return err
-	}
-	return tx.Commit()
+	return all
 }
 
 func orNull(s string) any {
