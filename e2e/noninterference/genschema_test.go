@@ -10,7 +10,7 @@ import (
 // newWorld draws an installation.
 func newWorld(seed, number uint64) *world {
 	s := newSource(seed, number<<8|1)
-	w := &world{seed: seed, number: number, purposeFrom: pick(s, 2, 2, 1, 3), hideFrom: pick(s, 3, 3, 3, 2)}
+	w := &world{seed: seed, number: number, purposeFrom: pick(s, 2, 2, 1, 3), hideFrom: pick(s, 3, 3, 3, 3, 3, 2)}
 	for i := range pick(s, 1, 1, 2, 2, 3) {
 		w.departments = append(w.departments, fmt.Sprintf("d%d", i))
 	}
@@ -73,10 +73,10 @@ func (w *world) newType(s source, index int) *typ {
 	for i := range 1 + s.IntN(4) {
 		kinds := []schema.Scalar{
 			schema.String, schema.String, schema.Int, schema.Boolean, schema.Date, schema.DateTime, schema.Time,
-			schema.Decimal, schema.BigInt, schema.UUID, schema.JSON, schema.Enum, schema.ID, schema.Float, schema.String,
+			schema.Decimal, schema.BigInt, schema.UUID, schema.JSON, schema.Enum, schema.ID, schema.Float, schema.String, schema.String,
 		}
 		n := s.IntN(len(kinds))
-		add(&field{name: fmt.Sprintf("f%d", i), kind: kinds[n], list: n == len(kinds)-1})
+		add(&field{name: fmt.Sprintf("f%d", i), kind: kinds[n], list: n >= len(kinds)-2})
 	}
 	if s.chance(20) {
 		add(&field{name: "k2", kind: schema.Int})

@@ -16,6 +16,7 @@ type asker struct {
 	s      source
 	o      *oracle
 	lawful bool
+	exact  bool // conditions hold fields alone that are clear on every row
 
 	n    int // names used
 	decl []string
@@ -34,9 +35,10 @@ func (a *asker) hit(operator, position, decision string) {
 	a.hits = append(a.hits, hit{operator, position, decision})
 }
 
-// hidden coordinates cannot be named; they are tried seldom.
+// hidden coordinates do not exist for the reader; they are named seldom.
 func (a *asker) hidden(t *typ, coordinate int) bool {
-	return t.coordinateLevel(coordinate) >= a.ss.w.hideFrom && len(a.o.clauses[t.index][coordinate]) == 0 && !a.s.chance(3)
+	return t.coordinateLevel(coordinate) >= a.ss.w.hideFrom && !a.s.chance(1) &&
+		!slices.ContainsFunc(a.o.clauses[t.index][coordinate], func(c clause) bool { return !c.deny })
 }
 
 // selection draws what is read of rows of t.
@@ -257,6 +259,9 @@ func (a *asker) where(t *typ, i *iface, on reach, depth int) *cond {
 
 func (a *asker) exists(t *typ, on reach, depth int) *cond {
 	var open []*relation
+	if a.exact {
+		return nil
+	}
 	for n, r := range t.relations {
 		c := 1 + len(t.fields) + n
 		if r.same && r.iface == nil && !a.hidden(t, c) && (!a.lawful || a.o.possible(t, c, on.byKey).clear) {
@@ -268,7 +273,7 @@ func (a *asker) exists(t *typ, on reach, depth int) *cond {
 	}
 	r := pick(a.s, open...)
 	far := a.ss.w.types[r.targets[0]]
-	a.hit("exists", a.position(), a.o.possible(t, 1+len(t.fields)+slices.Index(t.relations, r), on.byKey).decision())
+	a.hit("exists", position(a.now[:len(a.now)-1]), a.o.possible(t, 1+len(t.fields)+slices.Index(t.relations, r), on.byKey).decision())
 	sub := a.where(far, nil, reach{}, depth)
 	if sub == nil || a.s.chance(25) {
 		sub = &cond{kind: "and"}
@@ -276,10 +281,13 @@ func (a *asker) exists(t *typ, on reach, depth int) *cond {
 	return &cond{kind: "exists", rel: r, far: far, subs: []*cond{sub}}
 }
 
-func (a *asker) position() string {
+func (a *asker) position() string { return position(a.now) }
+
+// position names what stands above a condition.
+func position(above []string) string {
 	seen := map[string]bool{}
 	var parts []string
-	for _, p := range a.now {
+	for _, p := range above {
 		if !seen[p] && p != "both" {
 			seen[p] = true
 			parts = append(parts, p)
@@ -316,6 +324,9 @@ func (a *asker) leaf(t *typ, i *iface, on reach) *cond {
 				worst[name] = p.decision()
 			}
 			rowThere := a.o.possible(m, 0, on.byKey)
+			if a.exact && a.o.possibleOf(m, 1+at, on.byKey, capAggregate|capMask|capClear).decision() != "clear" {
+				return true
+			}
 			if a.hidden(m, 1+at) || a.lawful && !p.clear && (i == nil || rowThere.clear || rowThere.mask) {
 				return true
 			}
@@ -325,7 +336,15 @@ func (a *asker) leaf(t *typ, i *iface, on reach) *cond {
 	if len(names) == 0 {
 		return nil
 	}
-	_, f := members[0].field(pick(a.s, names...))
+	name := pick(a.s, names...)
+	for range 3 {
+		// Outside the law, what is masked is worth more than what is withheld.
+		if a.lawful || worst[name] == "masked" {
+			break
+		}
+		name = pick(a.s, names...)
+	}
+	_, f := members[0].field(name)
 	c := &cond{kind: "leaf", field: f, cmp: pick(a.s, operators(f)...)}
 	value := func() string { return a.operand(members, f) }
 	switch c.cmp {

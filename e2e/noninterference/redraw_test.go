@@ -109,6 +109,9 @@ func (c change) apply(w *world, db database) (database, bool) {
 // keeps those after which the oracles still observe the same.
 func (ss *session) redraw(s source, first database, attempts int) (database, []change) {
 	w := ss.w
+	if attempts == 0 {
+		return first, nil
+	}
 	before := ss.observe(first)
 	second := first
 	var kept []change

@@ -62,6 +62,12 @@ func now() time.Time { return time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC) }
 
 func newRig(tb testing.TB, engines [2]engine) *rig {
 	tb.Helper()
+	ring := newRing(tb)
+	return &rig{ring: ring, sides: [2]*side{newSide(tb, ring, engines[0]), newSide(tb, ring, engines[1])}}
+}
+
+func newRing(tb testing.TB) *keyring.Ring {
+	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "keys")
 	// A key of the tests' own, so that pseudonyms are the same in every run.
 	if err := os.WriteFile(path, []byte("weir keyring v1\nactive 47fb05a3\nkey 47fb05a3 sGjkY0HjuvU1olf617SfAKwEkwJj5eX6toq8KnweNwk\n"), 0o600); err != nil {
@@ -71,7 +77,7 @@ func newRig(tb testing.TB, engines [2]engine) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &rig{ring: ring, sides: [2]*side{newSide(tb, ring, engines[0]), newSide(tb, ring, engines[1])}}
+	return ring
 }
 
 func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
@@ -84,7 +90,7 @@ func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
 	}
 	var err error
 	sd.executor, err = exec.New(exec.Config{
-		Adapters: faulty, Keys: own, Now: now,
+		Adapters: faulty, Keys: own, Limits: limits(), Now: now,
 		Ages: ages{}, Budgets: unlimited{}, MatchLimits: exec.MatchLimits{Reader: 1 << 30, Key: 1 << 30},
 		DefaultDepartment: exec.DepartmentLimits{Timeout: time.Minute},
 		Report:            func(err error) { tb.Errorf("the executor reports a fault of its own: %v", err) },
@@ -143,7 +149,7 @@ func (sd *side) generation(w *world, p *policy) (*plan.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	documents, err := plan.NewDocuments(catalogue.API, plan.DefaultLimits())
+	documents, err := plan.NewDocuments(catalogue.API, limits())
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +198,13 @@ func (rd *reader) subject() *authz.Subject {
 		ID: "subject-" + rd.token, Application: "desk", Department: rd.department, Roles: rd.roles,
 		Attributes: rd.attributes, Purposes: rd.purposes,
 	}
+}
+
+// limits leave room for aliases, by which much is tried at once.
+func limits() plan.Limits {
+	l := plan.DefaultLimits()
+	l.Aliases = 300
+	return l
 }
 
 // ages: how old data is, is declared and the same on both sides.

@@ -10,7 +10,10 @@ import (
 
 // newSession draws a reader's session in a world: the keys he will state, the
 // rows, the redrawn rows, and the script.
-func (g *rig) newSession(w *world, number uint64) *session {
+func (g *rig) newSession(w *world, number uint64) *session { return g.draw(w, number, 60) }
+
+// draw is newSession with a number of attempts to redraw.
+func (g *rig) draw(w *world, number uint64, attempts int) *session {
 	s := newSource(w.seed, w.number<<16|number<<1|1<<63)
 	ss := &session{w: w}
 	ss.reader = w.newReader(s, fmt.Sprintf("reader-%d-%d", w.number, number))
@@ -41,7 +44,7 @@ func (g *rig) newSession(w *world, number uint64) *session {
 			ss.ask(s, &ss.stated[i])
 		}
 	}
-	ss.second, ss.changes = ss.redraw(s, ss.first, 60)
+	ss.second, ss.changes = ss.redraw(s, ss.first, attempts)
 	sc := scripter{ss: ss, s: s}
 	for range 4 + s.IntN(4) {
 		sc.query()
@@ -131,7 +134,7 @@ func (sc *scripter) query() {
 		get: s.chance(20), withheld: s.chance(15), partial: s.chance(10), graphql: s.chance(50),
 	}
 	pages := false
-	switch n := s.IntN(24); {
+	switch n := s.IntN(26); {
 	case n < 6:
 		t := a.root()
 		base.expecting = "list"
@@ -162,6 +165,13 @@ func (sc *scripter) query() {
 		base.expecting = "match"
 		base.doc = a.document(root)
 	case n < 20:
+		root := a.aggregate()
+		if root == "" {
+			return
+		}
+		base.expecting = "aggregate"
+		base.doc = a.document(root)
+	case n < 22:
 		if !sc.ref(a, &base) {
 			return
 		}
@@ -334,10 +344,6 @@ func (a *asker) verify() string {
 		return ""
 	}
 	q := pick(a.s, a.ss.asked...)
-	arguments := a.keyArguments(&q.key, capMatch|capMask|capClear)
-	if arguments == nil {
-		return ""
-	}
 	var expected []string
 	for i, n := range q.fields {
 		f := q.key.t.fields[n]
@@ -348,19 +354,24 @@ func (a *asker) verify() string {
 		a.hit("expect", "match", p.matching())
 		expected = append(expected, f.name+": "+valueLiteral(f.kind, q.values[i]))
 	}
+	arguments := a.keyArguments(&q.key, capMatch|capMask|capClear)
+	if arguments == nil {
+		return ""
+	}
 	return a.name("a") + ": " + q.key.t.singular() + "Match(" + strings.Join(arguments, ", ") + ", expect: {" + strings.Join(expected, ", ") + "})"
 }
 
 // keyArguments states a key; nil when it may not, or cannot, be stated.
 func (a *asker) keyArguments(st *stated, rows caps) []string {
+	for _, k := range st.fields {
+		if a.lawful && !a.o.possibleOf(st.t, 1+k, true, rows).match || a.hidden(st.t, 1+k) {
+			return nil
+		}
+	}
 	var arguments []string
 	for i, k := range st.fields {
 		f := st.t.fields[k]
-		p := a.o.possibleOf(st.t, 1+k, true, rows)
-		if a.lawful && !p.match || a.hidden(st.t, 1+k) {
-			return nil
-		}
-		a.hit("key argument", "root", p.matching())
+		a.hit("key argument", "root", a.o.possibleOf(st.t, 1+k, true, rows).matching())
 		if a.s.chance(40) {
 			v := a.name("k")
 			a.decl = append(a.decl, "$"+v+": "+f.typeSDL()+"!")
