@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// TreeFolder is the folder, within a log's own, of the tree that commits to it.
+const TreeFolder = "tree"
+
 const (
 	lockName      = "lock"
 	segmentSuffix = ".wal"
@@ -45,7 +48,7 @@ func segments(fs FS, dir string) ([]uint64, error) {
 	var ordinals []uint64
 	for _, name := range names {
 		switch name {
-		case lockName, "lost+found/": // the latter where the folder is a disk of its own
+		case lockName, TreeFolder + "/", "lost+found/": // the last where the folder is a disk of its own
 			continue
 		}
 		if isCutName(name) {

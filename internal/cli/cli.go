@@ -29,6 +29,7 @@ const (
 	ExitRefused     = 3 // configuration, schema or policy is at fault
 	ExitTests       = 4 // tests of the policy failed
 	ExitEnvironment = 5 // port, disk, folder or database is at fault
+	ExitTampered    = 6 // a ledger or proof is not what was signed
 )
 
 // exitError carries an exit code and what to do about it.
@@ -107,7 +108,8 @@ func (s *streams) root() *cobra.Command {
 decide field by field who sees what, and every read is recorded before it leaves.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, schema or policy
-refused, 4 policy tests failed, 5 port, disk, folder or database at fault.`,
+refused, 4 policy tests failed, 5 port, disk, folder or database at fault, 6 a
+ledger or proof is not what was signed.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

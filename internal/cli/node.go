@@ -24,6 +24,7 @@ import (
 	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/internal/store"
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/schema"
 )
 
@@ -35,6 +36,7 @@ type node struct {
 	front     *gateway.Front
 	revisions *gateway.Revisions
 	adapters  map[string]adapters.Adapter
+	tree      *ledger.Ledger
 	following []func(context.Context) error // run beside the server
 	closing   []func() error                // in reverse order
 }
@@ -68,6 +70,7 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	}
 	metrics := gateway.NewMetrics()
 	metrics.Register(gateway.LedgerMetrics(ledger)...)
+	metrics.Register(gateway.TreeMetrics(n.tree)...)
 	n.revisions, err = gateway.OpenRevisions(ctx, foldersOf(cfg), gateway.LedgerOf(ledger), metrics, log, time.Now)
 	if err != nil {
 		return n, contentError(err)
@@ -190,6 +193,10 @@ func (n *node) openLedger() (*lineage.Log, error) {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, log.Close)
+	if n.tree, err = openTree(n.cfg, log, n.log); err != nil {
+		return nil, ledgerError(n.cfg.Ledger.Folder, err)
+	}
+	n.closing = append(n.closing, n.tree.Close)
 	return log, nil
 }
 
@@ -204,6 +211,10 @@ func ledgerError(folder string, err error) error {
 		remedy = "do not repair it by hand: keep a copy and restore the folder from its backup"
 	case errors.Is(err, lineage.ErrForeign):
 		remedy = "choose an empty folder for the ledger"
+	case errors.Is(err, ledger.ErrBehind):
+		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
+	case errors.Is(err, ledger.ErrKey), errors.Is(err, ledger.ErrTree):
+		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
 	}
 	return environment(fmt.Errorf("ledger %s: %w", folder, err), remedy)
 }

@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freeport": freePort, "ask": ask, "ready": ready,
+			"receipt": receipt, "readkey": readKey, "copytree": copyTree, "flip": flip,
 		},
 	})
 }

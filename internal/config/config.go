@@ -210,6 +210,9 @@ type Ledger struct {
 	Origin string `yaml:"origin"`
 	// Folder is the log's folder; "" for state/ledger.
 	Folder string `yaml:"folder"`
+	// Key is the file of the key that signs checkpoints and receipts, made at
+	// the first start; "" for state/ledger.key.
+	Key string `yaml:"key"`
 	// Durability is what an answer waits for, by level: "written" or "synced".
 	// Levels not named wait for "synced", the lowest for "written". Only the
 	// lowest may be "written".
@@ -328,6 +331,10 @@ func (c *Config) complete(base string) {
 		c.Ledger.Folder = filepath.Join(c.State, "ledger")
 	}
 	at(&c.Ledger.Folder)
+	if c.Ledger.Key == "" {
+		c.Ledger.Key = filepath.Join(c.State, "ledger.key")
+	}
+	at(&c.Ledger.Key)
 	if c.Ledger.Index.Path == "" && c.Ledger.Index.Driver == DriverSQLite {
 		c.Ledger.Index.Path = filepath.Join(c.State, "index.db")
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/ledger"
 )
 
 // LedgerOf is the log as the gate sees it.
@@ -41,5 +42,32 @@ func LedgerMetrics(l *lineage.Log) []prometheus.Collector {
 			}
 			return 0
 		}),
+	}
+}
+
+// TreeMetrics are the figures of the ledger behind the log. A node whose tree
+// fails is ready all the same: its answers are recorded, their proofs wait.
+func TreeMetrics(l *ledger.Ledger) []prometheus.Collector {
+	gauge := func(name, help string, value func(ledger.Stats) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(l.Stats()) })
+	}
+	return []prometheus.Collector{
+		gauge("weir_ledger_tree_batches", "Leaves of the ledger's tree.", func(s ledger.Stats) float64 { return float64(s.Batches) }),
+		gauge("weir_ledger_tree_waiting", "Records on disk that no checkpoint covers yet.", func(s ledger.Stats) float64 { return float64(s.Waiting) }),
+		gauge("weir_ledger_tree_working", "1 while batches can be added to the tree.", func(s ledger.Stats) float64 {
+			if s.Working {
+				return 1
+			}
+			return 0
+		}),
+		gauge("weir_ledger_tree_checkpoint_seconds", "Unix time of the newest checkpoint.", func(s ledger.Stats) float64 {
+			if s.Checkpoint.IsZero() {
+				return 0
+			}
+			return float64(s.Checkpoint.Unix())
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_ledger_tree_failures_total", Help: "Attempts to add to the tree that failed.",
+		}, func() float64 { return float64(l.Stats().Failures) }),
 	}
 }

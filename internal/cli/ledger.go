@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/ledger"
+	"github.com/weir-data/weir/lineage/verify"
+)
+
+// openTree opens the ledger behind a node's log.
+func openTree(cfg *config.Config, log *lineage.Log, logger *slog.Logger) (*ledger.Ledger, error) {
+	key, err := ledger.KeyFor(cfg.Ledger.Key, cfg.Ledger.Folder, cfg.Ledger.Origin)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.Open(ledger.Config{Dir: cfg.Ledger.Folder, Source: log, Key: key, Log: logger})
+}
+
+// tampered is the failure of evidence: what is there is not what was signed.
+func tampered(err error) error { return &exitError{ExitTampered, err, ""} }
+
+func (s *streams) lineageKey() *cobra.Command {
+	var state, path string
+	c := &cobra.Command{
+		Use: "key", Short: "Print the public key that the ledger's checkpoints and receipts are checked with", Args: cobra.NoArgs,
+		Long: `Prints the public key of a node's ledger. Give it to auditors and witnesses by a
+way that does not lead over this node: verify trusts nothing else.`,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := nodeConfig(state, path)
+			if err != nil {
+				return err
+			}
+			k, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
+			if errors.Is(err, fs.ErrNotExist) {
+				return environment(fmt.Errorf("no ledger key at %s", cfg.Ledger.Key), "start the server once: it makes one")
+			}
+			if err != nil {
+				return environment(err, "")
+			}
+			s.printf("%s\n", k.Public())
+			return nil
+		},
+	}
+	c.Flags().StringVar(&state, "state", "", "folder of the demo (default: as weir.yaml, or the demo's)")
+	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	return c
+}
+
+// nodeConfig is the configuration that --state or --config mean.
+func nodeConfig(state, path string) (*config.Config, error) {
+	if path == "" && state != "" {
+		path = filepath.Join(state, "weir.yaml")
+	}
+	return located(path)
+}
+
+func (s *streams) lineageVerify() *cobra.Command {
+	var o verify.Options
+	var proof string
+	var anchors []string
+	c := &cobra.Command{
+		Use:   "verify [DIR] --key PUBLIC-KEY",
+		Short: "Check a ledger's folder, or one proof, from files and a public key alone", Args: cobra.MaximumNArgs(1),
+		Long: `Checks a copy of a ledger's folder (state/ledger): everything up to the newest
+checkpoint is what the key's holder committed to, in order and without a gap.
+With --anchor it is also not an older or another ledger: an anchor is anything
+that left the house earlier, a checkpoint, cosigned or not, a proof, or the
+receipt of any answer (its text, or a file that holds it).
+
+With --proof FILE and no folder it checks one record's proof.
+
+No server is asked, and nothing is written. Exit codes: 0 it holds, 6 it is not
+what was signed (the first bad record is named), 2 the key or an anchor cannot
+be read, 5 the files cannot be read.`,
+		Example: `  weir lineage verify copy/ledger --key node-a+1f3c...+AZ... --anchor node-a/7/184467
+  weir lineage verify --proof proof.json --key node-a+1f3c...+AZ...`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if (proof == "") == (len(args) == 0) {
+				return &exitError{ExitUsage, errors.New("name a folder, or a proof with --proof"), "see weir lineage verify --help"}
+			}
+			if o.Key == "" {
+				return &exitError{ExitUsage, errors.New("--key is missing: the public key of the ledger"), "the node's operator prints it with: weir lineage key"}
+			}
+			if proof != "" {
+				return s.verifyProof(proof, o)
+			}
+			for _, a := range anchors {
+				anchor, err := readAnchor(a)
+				if err != nil {
+					return err
+				}
+				o.Anchors = append(o.Anchors, anchor)
+			}
+			r, err := verify.Folder(c.Context(), args[0], o)
+			if err != nil {
+				return verdict(err)
+			}
+			s.tell(r)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&o.Key, "key", "", "public key of the ledger, as printed by: weir lineage key")
+	c.Flags().StringArrayVar(&anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
+	c.Flags().StringArrayVar(&o.Witnesses, "witness", nil, "public key of a witness whose cosignature must be there; of several, one")
+	c.Flags().StringVar(&proof, "proof", "", "check this proof, offline")
+	return c
+}
+
+// readAnchor takes a file, or a receipt as it is.
+func readAnchor(a string) (verify.Anchor, error) {
+	if _, err := lineage.ParsePosition(a); err == nil && !isFile(a) {
+		return verify.ParseAnchor("receipt "+a, []byte(a)), nil
+	}
+	text, err := os.ReadFile(a) //nolint:gosec // the caller names it
+	if err != nil {
+		return verify.Anchor{}, &exitError{ExitUsage, fmt.Errorf("anchor: %w", err), "a file, or a receipt such as node-a/7/184467"}
+	}
+	return verify.ParseAnchor(a, text), nil
+}
+
+// verdict gives an error of a verification its exit code.
+func verdict(err error) error {
+	var f *verify.TamperError
+	switch {
+	case errors.As(err, &f):
+		return tampered(fmt.Errorf("NOT what was signed\n%w", f))
+	case errors.Is(err, verify.ErrInput):
+		return &exitError{ExitUsage, err, ""}
+	default:
+		return environment(err, "name a copy of the ledger's folder: the one with the *.wal files")
+	}
+}
+
+// tell prints what a sound ledger was found to hold.
+func (s *streams) tell(r *verify.Report) {
+	s.printf("ok  %s: %d records in %d batches, unaltered, in order, without a gap\n", r.Origin, r.Records, r.Batches)
+	if r.Last != "" {
+		s.printf("    last record under the checkpoint: %s\n", r.Last)
+	}
+	if r.Batches > 0 {
+		s.printf("    last batch closed: %s\n", r.Closed.UTC().Format(time.RFC3339))
+	}
+	s.printf("    root of the tree: %s\n", r.Root)
+	for _, w := range r.Witnessed {
+		s.printf("    cosigned by %s\n", w)
+	}
+	if r.Behind > 0 {
+		s.printf("    %d newer records are linked to these, and under no checkpoint yet\n", r.Behind)
+	}
+	for _, n := range r.Notes {
+		s.printf("    note: %s\n", n)
+	}
+	if r.Anchors > 0 {
+		s.printf("    %s held: it is the ledger that was seen from outside\n", count(r.Anchors, "anchor"))
+	} else {
+		s.printf("    without an anchor an older copy of this ledger would look the same: keep checkpoints or receipts outside, and give them with --anchor\n")
+	}
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func (s *streams) verifyProof(path string, o verify.Options) error {
+	text, err := os.ReadFile(path) //nolint:gosec // the caller names it
+	if err != nil {
+		return environment(err, "")
+	}
+	p, err := verify.CheckProof(text, o.Key, o.Witnesses)
+	if err != nil {
+		return verdict(err)
+	}
+	s.printf("ok  %s at %s\n", p.Record.Position, p.Record.Time.Format(time.RFC3339))
+	if p.Signed {
+		s.printf("    the node signed its receipt\n")
+	}
+	if p.Included {
+		s.printf("    the ledger commits to it, under a checkpoint of %d batches\n", p.Batches)
+	} else {
+		s.printf("    no checkpoint covers it in this proof: it is a promise that the ledger must keep\n")
+	}
+	for _, w := range p.Witnessed {
+		s.printf("    cosigned by %s\n", w)
+	}
+	s.describe(&p.Record)
+	return nil
+}
+
+// describe prints what a record says.
+func (s *streams) describe(r *verify.Record) {
+	line := func(label, value string) {
+		if value != "" {
+			s.printf("    %-12s %q\n", label, value)
+		}
+	}
+	line("kind", r.Kind)
+	line("operation", r.Operation)
+	line("application", r.Application)
+	line("department", r.Department)
+	line("purpose", r.Purpose)
+	line("status", r.Status)
+	line("code", r.Code)
+	s.printf("    %-12s %d\n", "rows", r.Rows)
+	for _, u := range r.Uses {
+		s.printf("    %-12s %q of %q: clear %d, masked %d, withheld %d\n", u.Use, u.Coordinate, u.Department, u.Clear, u.Masked, u.Withheld)
+	}
+}

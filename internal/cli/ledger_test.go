@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// receipt puts an answer's receipt into a variable: receipt FILE NAME.
+func receipt(ts *testscript.TestScript, _ bool, args []string) {
+	var answer struct {
+		Extensions struct{ Weir struct{ Receipt string } }
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &answer))
+	if answer.Extensions.Weir.Receipt == "" {
+		ts.Fatalf("no receipt in %s", args[0])
+	}
+	ts.Setenv(args[1], answer.Extensions.Weir.Receipt)
+}
+
+// readKey puts a file's one line into a variable: readkey FILE NAME.
+func readKey(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[1], strings.TrimSuffix(ts.ReadFile(args[0]), "\n"))
+}
+
+// copyTree copies a folder: copytree FROM TO.
+func copyTree(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+}
+
+// flip changes one bit of a file, at an offset, or in its middle when it is
+// shorter: flip FILE OFFSET.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	text := []byte(ts.ReadFile(args[0]))
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at >= len(text) {
+		at = len(text) / 2
+	}
+	text[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}

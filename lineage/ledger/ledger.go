@@ -1,0 +1,425 @@
+// Package ledger commits to a lineage log: behind the log, batches of its frames
+// become leaves of a tiled transparency log whose heads are signed.
+//
+// It promises: each record is in exactly one batch, in order, whatever ends the
+// process at whichever step; only records that no power cut takes back are
+// committed to; what is under a checkpoint can be proven to anyone who has the
+// public key. It is behind the gate and never in its way: when it fails, answers
+// go on, and its figures and the log tell. It does not check what others wrote;
+// package lineage/verify does, and shares no code with this one.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/weir-data/weir/lineage"
+)
+
+// Errors of the ledger.
+var (
+	// ErrTree: the tree is not as this node left it, or cannot be written.
+	ErrTree = errors.New("ledger tree")
+	// ErrBehind: the tree commits to records that the log does not have: the log
+	// was cut, or one of the two was restored from another copy.
+	ErrBehind = errors.New("the ledger's tree commits to records that its log does not have")
+	// ErrKey: the signing key cannot be used.
+	ErrKey = errors.New("ledger key is not valid")
+	// ErrUnknown: there is no such record.
+	ErrUnknown = errors.New("no such record")
+	// ErrPending: the record is not under a checkpoint yet.
+	ErrPending = errors.New("the record is not under a checkpoint yet")
+)
+
+// Log is what the ledger stands behind; *lineage.Log is one.
+type Log interface {
+	Origin() string
+	Epoch() uint32
+	// SyncedTo is the sequence up to which records are on disk for good.
+	SyncedTo() uint64
+}
+
+// Config is what a ledger needs. Dir, Source and Key are required.
+type Config struct {
+	Dir    string // the log's folder; the tree is in its folder "tree"
+	Source Log
+	Key    *Key
+	// Every is the least time between two batches. Default 50 ms.
+	Every time.Duration
+	// Heartbeat is the most time between two batches. Default 60 s.
+	Heartbeat time.Duration
+	// CheckpointEvery is the least time between two checkpoints, at least
+	// 100 ms. Default 1 s.
+	CheckpointEvery time.Duration
+	// Clock gives the batches' times. Default time.Now.
+	Clock func() time.Time
+	// Log tells of failures. Default: nobody.
+	Log *slog.Logger
+	// step is told each named step, for tests that end the process there.
+	step func(string)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Dir == "" || c.Source == nil || c.Key == nil {
+		return c, fmt.Errorf("%w: no folder, log or key", ErrTree)
+	}
+	if c.Every <= 0 {
+		c.Every = 50 * time.Millisecond
+	}
+	if c.Heartbeat <= 0 {
+		c.Heartbeat = time.Minute
+	}
+	if c.CheckpointEvery <= 0 {
+		c.CheckpointEvery = time.Second
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.step == nil {
+		c.step = func(string) {}
+	}
+	return c, nil
+}
+
+// maxBatch bounds a batch in frames, and so a proof's work.
+const maxBatch = 1 << 16
+
+// Stats are figures for metrics.
+type Stats struct {
+	Batches    int64  // leaves of the tree
+	Committed  uint64 // sequence up to which records are in the tree
+	Proven     uint64 // sequence up to which a checkpoint covers them
+	Waiting    uint64 // records on disk that no checkpoint covers
+	Failures   uint64 // attempts that failed, since the start
+	Working    bool   // the last attempt did not
+	Checkpoint time.Time
+}
+
+// Ledger builds the tree behind a log. Safe for concurrent use; whoever opened
+// it closes it, before the log.
+type Ledger struct {
+	config Config
+	tree   *tree
+	files  reader
+	check  note.Verifier
+
+	// Of the builder alone.
+	size   int64  // leaves
+	next   uint64 // first sequence of the next batch
+	frames *lineage.Frames
+	leaves []tlog.Hash
+	carry  []tlog.Hash // leaves of frames that were read and are in no batch yet
+	buf    []byte
+	beat   time.Time // of the last batch
+
+	mu    sync.Mutex
+	stats Stats
+	ends  []span // batches that no checkpoint covers yet
+
+	quit chan struct{}
+	done chan struct{}
+	once sync.Once
+}
+
+// span is the last sequence of the batches up to a size of the tree.
+type span struct {
+	size int64
+	last uint64
+}
+
+// Open takes up the tree where it was left, or begins it, and builds it in the
+// background. The log is open already, so its folder is this process's alone.
+// It refuses a tree that is signed with another key or of another origin, and
+// one that commits to more than the log has (ErrBehind).
+func Open(config Config) (*Ledger, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		config: config, files: reader{treeDir(config.Dir)},
+		quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	if l.check, err = note.NewVerifier(config.Key.public); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if err := l.examine(); err != nil {
+		return nil, err
+	}
+	if l.tree, err = openTree(config, l.files.dir); err != nil {
+		return nil, err
+	}
+	if err := l.resume(); err != nil {
+		l.tree.abandon()
+		return nil, err
+	}
+	l.stats.Working = true
+	go l.run()
+	return l, nil
+}
+
+// examine looks at a tree before anything may write to it.
+func (l *Ledger) examine() error {
+	_, err := os.Stat(filepath.Join(l.files.dir, ".state", "treeState"))
+	_, _, checkpointErr := l.files.checkpoint(l.check)
+	switch {
+	case checkpointErr == nil && err == nil:
+		return nil
+	case errors.Is(checkpointErr, fs.ErrNotExist) && errors.Is(err, fs.ErrNotExist):
+		return nil // a new one
+	case errors.Is(checkpointErr, fs.ErrNotExist) && err == nil:
+		return nil // ended while it was being made
+	case checkpointErr != nil && !errors.Is(checkpointErr, fs.ErrNotExist):
+		return checkpointErr
+	}
+	return fmt.Errorf("%w: %s has a checkpoint and not the state behind it", ErrTree, l.files.dir)
+}
+
+// resume finds from the files where the next batch begins.
+func (l *Ledger) resume() error {
+	size, err := l.tree.size(context.Background())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	_, head, err := l.files.checkpoint(l.check)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if head.N > size {
+		return fmt.Errorf("%w: the checkpoint covers %d batches, the tree has %d", ErrTree, head.N, size)
+	}
+	last := Batch{}
+	if size > 0 {
+		if last, err = l.files.leaf(size, size-1); err != nil {
+			return err
+		}
+		if last.Origin != l.config.Source.Origin() {
+			return fmt.Errorf("%w: it belongs to the log of origin %q", ErrTree, last.Origin)
+		}
+	}
+	if synced := l.config.Source.SyncedTo(); last.Last > synced {
+		return fmt.Errorf("%w: up to %d, the log ends at %d", ErrBehind, last.Last, synced)
+	}
+	if l.frames != nil {
+		l.frames.Close()
+	}
+	l.size, l.next, l.carry = size, last.Last+1, l.carry[:0]
+	l.frames = lineage.NewFrames(l.config.Dir, last.Last, false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = []span{{size, last.Last}}
+	l.stats.Batches, l.stats.Committed = size, last.Last
+	return nil
+}
+
+// run builds until the ledger is closed.
+func (l *Ledger) run() {
+	defer close(l.done)
+	ticker := time.NewTicker(l.config.Every)
+	defer ticker.Stop()
+	l.beat = l.config.Clock()
+	for {
+		closing := false
+		select {
+		case <-ticker.C:
+		case <-l.quit:
+			closing = true
+		}
+		err := l.build()
+		l.note(err)
+		l.look()
+		if closing {
+			return
+		}
+		if err != nil {
+			l.pause()
+		}
+	}
+}
+
+// retryEvery is the pause after a failure.
+const retryEvery = time.Second
+
+func (l *Ledger) pause() {
+	t := time.NewTimer(retryEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.quit:
+	}
+}
+
+// build makes batches of what is there.
+func (l *Ledger) build() (err error) {
+	defer func() {
+		// A fault here must not end the gate's process; it shows in the figures.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrTree, r)
+		}
+		if err != nil {
+			// What the tree holds now is read from its files.
+			err = errors.Join(err, l.resume())
+		}
+	}()
+	// A heartbeat says that there was nothing; a clock that went back only
+	// begins the wait anew.
+	now := l.config.Clock()
+	if now.Before(l.beat) {
+		l.beat = now
+	}
+	to := l.config.Source.SyncedTo()
+	if l.next > to && now.Sub(l.beat) < l.config.Heartbeat {
+		return nil
+	}
+	for first := true; first || l.next <= to; first = false {
+		if err := l.batch(to); err != nil {
+			return err
+		}
+	}
+	l.beat = now
+	return nil
+}
+
+// batch adds one leaf: the records up to a sequence, of one epoch, or none.
+func (l *Ledger) batch(to uint64) error {
+	b := Batch{
+		Origin: l.config.Source.Origin(), Epoch: l.config.Source.Epoch(),
+		First: l.next, Last: l.next - 1, Time: l.config.Clock().UnixMicro(),
+	}
+	l.leaves = append(l.leaves[:0], l.carry...)
+	sealed := 0 // frames up to the last record
+	for b.Last < to && sealed < maxBatch {
+		f, err := l.frames.Next()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: the log's files end before record %d", ErrTree, b.Last+1)
+		}
+		if err != nil {
+			return err
+		}
+		l.buf = entry(l.buf[:0], &f)
+		l.leaves = append(l.leaves, tlog.RecordHash(l.buf))
+		if sealed > 0 && f.Epoch != b.Epoch {
+			break // of the next batch
+		}
+		b.Epoch = f.Epoch
+		if f.Record {
+			b.Last, sealed = f.Sequence, len(l.leaves)
+		}
+	}
+	b.Frames, b.Root = sealed, rootOf(l.leaves[:sealed])
+	l.carry = append(l.carry[:0], l.leaves[sealed:]...)
+	return l.add(b)
+}
+
+// add makes a batch the tree's next leaf.
+func (l *Ledger) add(b Batch) error {
+	l.config.step("batched")
+	ctx, cancel := context.WithTimeout(context.Background(), addTimeout)
+	defer cancel()
+	index, err := l.tree.add(ctx, b.text())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	if index != l.size {
+		return fmt.Errorf("%w: the batch became leaf %d, expected %d", ErrTree, index, l.size)
+	}
+	l.config.step("added")
+	l.size, l.next = index+1, b.Last+1
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Batches, l.stats.Committed = l.size, b.Last
+	l.ends = append(l.ends, span{l.size, b.Last})
+	return nil
+}
+
+// addTimeout bounds one attempt.
+const addTimeout = 30 * time.Second
+
+// note counts an attempt and tells when things change for the worse or better.
+func (l *Ledger) note(err error) {
+	l.mu.Lock()
+	was := l.stats.Working
+	l.stats.Working = err == nil
+	if err != nil {
+		l.stats.Failures++
+	}
+	l.mu.Unlock()
+	switch {
+	case err != nil && was:
+		l.config.Log.Error("the ledger behind the log fails; answers go on, their proofs wait", "error", err.Error())
+	case err == nil && !was:
+		l.config.Log.Warn("the ledger behind the log works again")
+	}
+}
+
+// look finds what the newest checkpoint covers.
+func (l *Ledger) look() {
+	path := filepath.Join(l.files.dir, "checkpoint")
+	info, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	waiting := len(l.ends) > 1 || !info.ModTime().Equal(l.stats.Checkpoint)
+	l.mu.Unlock()
+	if !waiting {
+		return
+	}
+	if now := time.Now(); info.ModTime().After(now.Add(time.Second)) {
+		// The clock went back. The storage waits for the file's age before it
+		// makes the next checkpoint, and would wait as long as the jump.
+		_ = os.Chtimes(path, now.Add(-time.Hour), now.Add(-time.Hour))
+	}
+	_, head, err := l.files.checkpoint(l.check)
+	if err != nil {
+		l.note(err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Checkpoint = info.ModTime()
+	for len(l.ends) > 1 && l.ends[1].size <= head.N {
+		l.ends = l.ends[:copy(l.ends, l.ends[1:])]
+	}
+	if l.ends[0].size <= head.N {
+		l.stats.Proven = l.ends[0].last
+	}
+}
+
+// Stats gives the figures of this moment.
+func (l *Ledger) Stats() Stats {
+	synced := l.config.Source.SyncedTo()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Waiting = synced - min(synced, s.Proven)
+	return s
+}
+
+// Close commits to what the log has on disk by now, waits a while for the
+// checkpoint over it, and ends the background work. What could not be finished
+// is an error; the next start takes it up.
+func (l *Ledger) Close() (err error) {
+	l.once.Do(func() {
+		close(l.quit)
+		<-l.done
+		err = l.tree.close(context.Background())
+		l.look()
+		l.frames.Close()
+	})
+	return err
+}

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const origin = "node-a"
+
+// node is a log with its ledger, in a folder.
+type node struct {
+	t   *testing.T
+	dir string
+	key *Key
+	log *lineage.Log
+	led *Ledger
+}
+
+func open(t *testing.T, dir string, change func(*lineage.Config, *Config)) *node {
+	t.Helper()
+	n, err := tryOpen(dir, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.t = t
+	return n
+}
+
+func tryOpen(dir string, change func(*lineage.Config, *Config)) (*node, error) {
+	lc := lineage.Config{Dir: dir, Origin: origin, SegmentSize: 16 << 10}
+	c := Config{Dir: dir, Every: 5 * time.Millisecond, CheckpointEvery: 100 * time.Millisecond}
+	if change != nil {
+		change(&lc, &c)
+	}
+	log, err := lineage.Open(lc)
+	if err != nil {
+		return nil, err
+	}
+	c.Source = log
+	if c.Key == nil {
+		if c.Key, err = KeyFor(dir+".key", dir, lc.Origin); err != nil {
+			_ = log.Close()
+			return nil, err
+		}
+	}
+	l, err := Open(c)
+	if err != nil {
+		_ = log.Close()
+		return nil, err
+	}
+	return &node{dir: dir, key: c.Key, log: log, led: l}, nil
+}
+
+func (n *node) close() {
+	n.t.Helper()
+	if err := n.led.Close(); err != nil {
+		n.t.Error(err)
+	}
+	if err := n.log.Close(); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// append writes records that wait for the disk, and gives the last position.
+func (n *node) append(count int) (last lineage.Position) {
+	n.t.Helper()
+	for i := range count {
+		p, ticket, err := n.log.Append(context.Background(), record(i))
+		if err == nil && (i == count-1 || i%7 == 0) {
+			err = ticket.Wait(context.Background(), lineage.Synced)
+		}
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		last = p
+	}
+	return last
+}
+
+// proven waits until a checkpoint covers a record.
+func (n *node) proven(p lineage.Position) {
+	n.t.Helper()
+	for end := time.Now().Add(20 * time.Second); n.led.Stats().Proven < p.Sequence; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			n.t.Fatalf("no checkpoint covers %s: %+v", p, n.led.Stats())
+		}
+	}
+}
+
+func record(i int) *lineage.Record {
+	r := &lineage.Record{
+		RequestID: fmt.Sprintf("req-%08d", i), Kind: "query", Subject: "q83vEjRWeJCrze8SNFZ4kA",
+		Application: "window", Department: "health", Roles: []string{"clerk"}, Purpose: "newborn-registration",
+		Schema: "s1", Policy: fmt.Sprintf("p%d", i/50), Document: fmt.Sprintf("doc-%d", i%5),
+		Uses: []lineage.Use{{
+			Department: "health", Table: "person", Column: "name",
+			Coordinate: schema.Coordinate{Type: "Person", Field: "name"}, Level: 2, Use: lineage.Select,
+		}, {
+			Department: "health", Table: "person", Column: "id_number",
+			Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: lineage.Filter,
+		}},
+		Counts: []lineage.Counts{{Masked: uint32(i%3 + 1)}, {}}, Rows: uint64(i%3 + 1),
+		Sources: []lineage.SourceAge{{Department: "health"}, {Department: fmt.Sprintf("d%d", i%2)}},
+		Status:  "ok", Level: 3,
+	}
+	r.Salt[0], r.Salt[1], r.Salt[2] = byte(i), byte(i>>8), 1
+	r.Answer = lineage.AnswerDigest(r.Salt[:], []byte("data"), nil)
+	r.SetTags([]lineage.SubjectTag{{1, 2, 3, byte(i)}})
+	return r
+}

@@ -1,0 +1,146 @@
+package verify
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// The frames of a segment, as docs/ledger-format.md describes them.
+const (
+	segmentMagic = "WEIRWAL\x01"
+	headerSize   = 37
+	linkSize     = 16
+	maxBody      = 8 << 20
+	groupMark    = 0x80
+)
+
+// Types of frames.
+const (
+	typeSegment = 1 + iota
+	typeContext
+	typeShape
+	typeName
+	typeRecord
+	typeClose
+)
+
+// digest is a SHA-256.
+type digest = [sha256.Size]byte
+
+// frame is one whole frame.
+type frame struct {
+	bytes  []byte
+	offset int64
+}
+
+func (f frame) length() uint32   { return binary.LittleEndian.Uint32(f.bytes[4:]) }
+func (f frame) epoch() uint32    { return binary.LittleEndian.Uint32(f.bytes[8:]) }
+func (f frame) sequence() uint64 { return binary.LittleEndian.Uint64(f.bytes[12:]) }
+func (f frame) kind() byte       { return f.bytes[36] &^ groupMark }
+func (f frame) body() []byte     { return f.bytes[headerSize:] }
+func (f frame) hash() digest     { return sha256.Sum256(f.bytes) }
+
+// fault is what is wrong with a frame by itself; "" for nothing.
+func (f frame) fault() string {
+	switch {
+	case len(f.bytes) < headerSize || int(f.length()) != len(f.bytes)-headerSize:
+		return "the length of the frame is wrong"
+	case binary.LittleEndian.Uint32(f.bytes) != crc32.Checksum(f.bytes[4:], crc32.MakeTable(crc32.Castagnoli)):
+		return "the checksum of the frame is wrong"
+	case f.kind() < typeSegment || f.kind() > typeClose:
+		return fmt.Sprintf("a frame of type %d is not known", f.kind())
+	}
+	return ""
+}
+
+// errUnfinished is the end of a file within a frame: what a copy of a live log,
+// or a crash, may leave at the very end.
+var errUnfinished = errors.New("the file ends within a frame")
+
+// segment reads the frames of one file, each by itself.
+type segment struct {
+	path   string
+	file   *os.File
+	r      *bufio.Reader
+	offset int64
+	buf    []byte
+}
+
+func openSegment(dir string, ordinal uint64) (*segment, error) {
+	s := &segment{path: filepath.Join(dir, segmentName(ordinal))}
+	var err error
+	if s.file, err = os.Open(s.path); err != nil {
+		return nil, err
+	}
+	s.r = bufio.NewReaderSize(s.file, 256<<10)
+	start := make([]byte, len(segmentMagic))
+	n, err := io.ReadFull(s.r, start)
+	switch {
+	case err == nil && string(start) == segmentMagic:
+	case (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && string(start[:n]) == segmentMagic[:n]:
+		err = errUnfinished
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		err = &fault{0, "the file does not begin as a segment"}
+	}
+	s.offset = int64(len(segmentMagic))
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// fault is a place within a file that is not as it must be.
+type fault struct {
+	offset int64
+	reason string
+}
+
+func (f *fault) Error() string { return f.reason }
+
+// next gives the next frame, valid until the call after it; io.EOF between two
+// frames, errUnfinished within one, a *fault where it is not sound.
+func (s *segment) next() (frame, error) {
+	f := frame{offset: s.offset}
+	header, err := s.r.Peek(headerSize)
+	if len(header) == 0 {
+		return f, err
+	}
+	if len(header) < headerSize {
+		if errors.Is(err, io.EOF) {
+			err = errUnfinished
+		}
+		return f, err
+	}
+	length := binary.LittleEndian.Uint32(header[4:])
+	if length > maxBody {
+		return f, &fault{s.offset, "the length of the frame is out of bounds"}
+	}
+	whole := headerSize + int(length)
+	if cap(s.buf) < whole {
+		s.buf = make([]byte, whole)
+	}
+	f.bytes = s.buf[:whole]
+	if _, err := io.ReadFull(s.r, f.bytes); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errUnfinished
+		}
+		return f, err
+	}
+	if reason := f.fault(); reason != "" {
+		return f, &fault{s.offset, reason}
+	}
+	s.offset += int64(whole)
+	return f, nil
+}
+
+func (s *segment) close() { _ = s.file.Close() }
+
+func segmentName(ordinal uint64) string { return fmt.Sprintf("%016d.wal", ordinal) }

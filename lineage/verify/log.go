@@ -1,0 +1,274 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// log walks over all frames of a log's files in order and holds each against
+// the one before it.
+type log struct {
+	dir      string
+	origin   string // "" until the first segment names it
+	ordinals []uint64
+	at       int // index of the segment that is read
+	seg      *segment
+
+	epoch    uint32
+	sequence uint64 // of the next record
+	last     digest // of the last frame
+
+	// Of the segment.
+	begun            bool
+	head             entryOf[head]
+	contexts, shapes []entryOf[Record]
+	names            []entryOf[string]
+	truncated        string // the file that ends within a frame, "" for none
+}
+
+// entryOf is a frame's hash and what its body says.
+type entryOf[T any] struct {
+	hash  digest
+	value T
+}
+
+// openLog lists the files of a log. What does not belong there is a TamperError.
+func openLog(dir string) (*log, []string, error) {
+	l := &log{dir: dir, sequence: 1}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var notes []string
+	for _, e := range entries {
+		name := e.Name()
+		digits, isSegment := strings.CutSuffix(name, ".wal")
+		ordinal, err := strconv.ParseUint(digits, 10, 64)
+		switch {
+		case e.IsDir() && (name == "tree" || name == "lost+found"), name == "lock":
+			continue
+		case !e.IsDir() && isSegment && err == nil && segmentName(ordinal) == name:
+			l.ordinals = append(l.ordinals, ordinal)
+		case !e.IsDir() && strings.HasSuffix(name, ".cut"):
+			notes = append(notes, name+" holds what recovery cut off after a crash; nothing in it was vouched for")
+		default:
+			return nil, nil, &TamperError{File: filepath.Join(dir, name), Reason: "this file is not part of a ledger"}
+		}
+	}
+	for i, ordinal := range l.ordinals {
+		if ordinal != uint64(i+1) {
+			return nil, nil, &TamperError{File: filepath.Join(dir, segmentName(uint64(i+1))), Reason: "the segment is missing"}
+		}
+	}
+	return l, notes, nil
+}
+
+func (l *log) close() {
+	if l.seg != nil {
+		l.seg.close()
+	}
+}
+
+// item is a frame as the tree holds it.
+type item struct {
+	frame
+	entry []byte // what the batch's tree holds; valid until the next call
+	group bool
+}
+
+func (i *item) record() bool { return i.kind() == typeRecord }
+
+// next gives the next frame; io.EOF at the end of the log, an unfinished write
+// there included, which is noted; a *TamperError where the log is not sound.
+func (l *log) next(buf []byte) (item, error) {
+	for {
+		if l.seg == nil {
+			if l.at == len(l.ordinals) {
+				return item{}, io.EOF
+			}
+			var err error
+			if l.seg, err = openSegment(l.dir, l.ordinals[l.at]); err != nil {
+				if l.at == len(l.ordinals)-1 && errors.Is(err, errUnfinished) {
+					l.truncated = segmentName(l.ordinals[l.at])
+					l.at++
+					return item{}, io.EOF
+				}
+				return item{}, l.found(0, err)
+			}
+			l.begun = false
+		}
+		f, err := l.seg.next()
+		last := l.at == len(l.ordinals)-1
+		switch {
+		case err == nil:
+			it, reason := l.accept(f, buf)
+			if reason != "" {
+				return it, l.found(f.offset, errors.New(reason))
+			}
+			return it, nil
+		case errors.Is(err, io.EOF) && l.begun:
+			l.seg.close()
+			l.seg = nil
+			l.at++
+		case last && (errors.Is(err, errUnfinished) || errors.Is(err, io.EOF)):
+			l.truncated = l.seg.path
+			l.seg.close()
+			l.seg = nil
+			l.at++
+			return item{}, io.EOF
+		default:
+			return item{}, l.found(f.offset, err)
+		}
+	}
+}
+
+// found makes a finding of what is wrong at a place of the current segment. The
+// first record that can no longer be vouched for is the one that was due.
+func (l *log) found(offset int64, err error) error {
+	f := &TamperError{
+		Record: l.due(), File: filepath.Join(l.dir, segmentName(l.ordinals[min(l.at, len(l.ordinals)-1)])),
+		Offset: offset, Reason: err.Error(),
+	}
+	var bad *fault
+	switch {
+	case errors.As(err, &bad):
+		f.Offset, f.Reason = bad.offset, bad.reason
+	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished):
+		f.Reason = "the segment ends within a frame, though a later one is there"
+	default:
+		var path *os.PathError
+		if errors.As(err, &path) {
+			return err
+		}
+	}
+	return f
+}
+
+// due is the record that comes next.
+func (l *log) due() string {
+	origin := l.origin
+	if origin == "" {
+		origin = "?"
+	}
+	return fmt.Sprintf("%s/%d/%d", origin, max(l.epoch, 1), l.sequence)
+}
+
+// accept holds a sound frame against what came before it; it gives what is
+// wrong, "" for nothing.
+func (l *log) accept(f frame, buf []byte) (item, string) {
+	it := item{frame: f, group: f.bytes[36]&groupMark != 0}
+	first := l.at == 0 && !l.begun
+	switch {
+	case string(f.bytes[20:20+linkSize]) != string(l.last[:linkSize]):
+		return it, "the frame does not link to the one before it"
+	case f.sequence() != l.sequence:
+		return it, fmt.Sprintf("the sequence has a gap: the frame is of %d", f.sequence())
+	case (f.kind() == typeSegment) == l.begun:
+		return it, fmt.Sprintf("a frame of type %d does not belong here", f.kind())
+	case !first && (f.epoch() < l.epoch || f.epoch() != l.epoch && f.kind() != typeSegment):
+		return it, "the epoch changes within a segment or goes back"
+	case f.epoch() == 0:
+		return it, "the epoch is 0"
+	}
+	l.epoch, l.last = f.epoch(), f.hash()
+	it.entry = append(buf[:0], l.last[:]...)
+	var err error
+	switch f.kind() {
+	case typeSegment:
+		err = l.begin(f)
+	case typeContext:
+		err = define(&l.contexts, l.last, f.body(), parseContext)
+	case typeShape:
+		err = define(&l.shapes, l.last, f.body(), parseShape)
+	case typeName:
+		l.names = append(l.names, entryOf[string]{l.last, string(f.body())})
+	case typeRecord:
+		it.entry, err = l.refer(f, it.entry)
+		l.sequence++
+	case typeClose:
+		if len(f.body()) > 0 {
+			err = errBody
+		}
+	}
+	if err != nil {
+		if f.kind() == typeRecord {
+			l.sequence-- // it is the one that cannot be read
+		}
+		return it, err.Error()
+	}
+	return it, ""
+}
+
+func define[T any](to *[]entryOf[T], hash digest, body []byte, parse func([]byte) (T, error)) error {
+	v, err := parse(body)
+	*to = append(*to, entryOf[T]{hash, v})
+	return err
+}
+
+func (l *log) begin(f frame) error {
+	h, err := parseHead(f.body())
+	switch {
+	case err != nil:
+		return err
+	case l.origin != "" && h.origin != l.origin:
+		return fmt.Errorf("the segment is of origin %q, the log of %q", h.origin, l.origin)
+	case h.ordinal != l.ordinals[l.at]:
+		return fmt.Errorf("the file holds segment %d", h.ordinal)
+	}
+	l.begun, l.origin = true, h.origin
+	l.head = entryOf[head]{l.last, h}
+	l.contexts, l.shapes, l.names = nil, nil, nil
+	return nil
+}
+
+// refer appends to a record's entry the hashes of the frames that it cannot be
+// read without.
+func (l *log) refer(f frame, entry []byte) ([]byte, error) {
+	b, err := parseRecord(f.body(), func(shape uint64) (int, bool) {
+		if shape-1 >= uint64(len(l.shapes)) {
+			return 0, false
+		}
+		return len(l.shapes[shape-1].value.Uses), true
+	})
+	if err != nil {
+		return entry, err
+	}
+	if b.context-1 >= uint64(len(l.contexts)) {
+		return entry, errBody
+	}
+	entry = append(entry, l.head.hash[:]...)
+	entry = append(entry, l.contexts[b.context-1].hash[:]...)
+	entry = append(entry, l.shapes[b.shape-1].hash[:]...)
+	for _, id := range b.names {
+		if id-1 >= uint64(len(l.names)) {
+			return entry, errBody
+		}
+		entry = append(entry, l.names[id-1].hash[:]...)
+	}
+	return entry, nil
+}
+
+// position is a receipt's text taken apart.
+type position struct {
+	origin   string
+	epoch    uint32
+	sequence uint64
+}
+
+func (p position) String() string { return fmt.Sprintf("%s/%d/%d", p.origin, p.epoch, p.sequence) }
+
+func parsePosition(s string) (p position, ok bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || parts[0] == "" {
+		return p, false
+	}
+	epoch, err1 := strconv.ParseUint(parts[1], 10, 32)
+	sequence, err2 := strconv.ParseUint(parts[2], 10, 64)
+	p = position{parts[0], uint32(epoch), sequence}
+	return p, err1 == nil && err2 == nil && epoch > 0 && sequence > 0 && p.String() == s
+}

@@ -1,0 +1,243 @@
+package verify
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Proof is one record with what proves it, as `weir lineage prove` writes it.
+// Hashes and frames are standard base64.
+type Proof struct {
+	Format  string   `json:"format"` // "weir proof v1"
+	Receipt string   `json:"receipt"`
+	Record  string   `json:"record"`  // the frame
+	Meaning []string `json:"meaning"` // the frames it refers to
+	// Signed is the promise of its commit group; absent where only the ledger
+	// was at hand.
+	Signed *Signed `json:"signed,omitempty"`
+	// Included is the way into the tree; absent until a checkpoint covers it.
+	Included *Included `json:"included,omitempty"`
+}
+
+// Signed is a signature over the Merkle root of a commit group's records.
+type Signed struct {
+	Index int64    `json:"index"`
+	Path  []string `json:"path"`
+	Note  string   `json:"note"`
+}
+
+// Included is the way from a record to a checkpoint.
+type Included struct {
+	Batch      string   `json:"batch"` // the leaf
+	Index      int64    `json:"index"` // of the frame in the batch
+	Path       []string `json:"path"`
+	Leaf       int64    `json:"leaf"` // of the batch in the tree
+	TreePath   []string `json:"treePath"`
+	Checkpoint string   `json:"checkpoint"`
+}
+
+// Proven is what a proof holds.
+type Proven struct {
+	Record    Record
+	Signed    bool // the node promised it
+	Included  bool // the ledger commits to it
+	Batches   int64
+	Witnessed []string
+
+	at    position
+	frame digest
+	head  *treeHead
+}
+
+// CheckProof checks a proof offline. The error is a *TamperError where it does not
+// hold, ErrInput where it or a key cannot be read.
+func CheckProof(text []byte, key string, witnesses []string) (*Proven, error) {
+	v, err := note.NewVerifier(key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64)", ErrInput)
+	}
+	w, err := parseWitnesses(witnesses)
+	if err != nil {
+		return nil, err
+	}
+	var p Proof
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil || d.More() {
+		return nil, &TamperError{Reason: "the file is not a proof"}
+	}
+	out, err := p.check(v, w)
+	if err != nil {
+		return nil, &TamperError{Record: p.Receipt, Reason: err.Error()}
+	}
+	if len(w) > 0 && len(out.Witnessed) == 0 {
+		return nil, &TamperError{Record: p.Receipt, Reason: "the proof's checkpoint bears no cosignature of a witness that was named"}
+	}
+	return out, nil
+}
+
+// check follows the proof from the record up to the signatures.
+func (p *Proof) check(key note.Verifier, witnesses []note.Verifier) (*Proven, error) {
+	if p.Format != "weir proof v1" {
+		return nil, fmt.Errorf("the format %q is not known", p.Format)
+	}
+	out := &Proven{}
+	entry, err := p.read(out)
+	if err != nil {
+		return nil, err
+	}
+	if out.at.origin != key.Name() {
+		return nil, fmt.Errorf("the record is of origin %q, the key of %q", out.at.origin, key.Name())
+	}
+	if p.Signed == nil && p.Included == nil {
+		return nil, errors.New("the file holds a record and nothing that proves it")
+	}
+	if p.Signed != nil {
+		if err := p.Signed.check(out, key); err != nil {
+			return nil, err
+		}
+	}
+	if p.Included != nil {
+		return out, p.Included.check(out, entry, key, witnesses)
+	}
+	return out, nil
+}
+
+// read takes the frames apart, and gives what the batch's tree holds of the
+// record.
+func (p *Proof) read(out *Proven) (entry []byte, err error) {
+	record, err := proofFrame(p.Record, typeRecord)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Meaning) < 3 {
+		return nil, errors.New("the frames that the record refers to are missing")
+	}
+	out.frame = record.hash()
+	entry = append(entry, out.frame[:]...)
+	frames := make([]frame, len(p.Meaning))
+	for i, text := range p.Meaning {
+		kind := byte(typeName)
+		if i < 3 {
+			kind = [...]byte{typeSegment, typeContext, typeShape}[i]
+		}
+		if frames[i], err = proofFrame(text, kind); err != nil {
+			return nil, err
+		}
+		h := frames[i].hash()
+		entry = append(entry, h[:]...)
+	}
+	h, err1 := parseHead(frames[0].body())
+	context, err2 := parseContext(frames[1].body())
+	shape, err3 := parseShape(frames[2].body())
+	b, err4 := parseRecord(record.body(), func(uint64) (int, bool) { return len(shape.Uses), true })
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, errBody
+	}
+	if len(b.names) != len(frames)-3 {
+		return nil, errors.New("the record names another number of departments than the proof has")
+	}
+	names := make([]string, len(b.names))
+	for i, f := range frames[3:] {
+		names[i] = string(f.body())
+	}
+	out.at = position{h.origin, record.epoch(), record.sequence()}
+	if out.at.String() != p.Receipt {
+		return nil, fmt.Errorf("the record is %s and not the receipt's", out.at)
+	}
+	out.Record = b.with(p.Receipt, h, context, shape, names)
+	return entry, nil
+}
+
+func proofFrame(text string, kind byte) (frame, error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	f := frame{bytes: b}
+	if err != nil {
+		return f, errors.New("a frame is not base64")
+	}
+	if reason := f.fault(); reason != "" {
+		return f, errors.New(reason)
+	}
+	if f.kind() != kind {
+		return f, fmt.Errorf("a frame of type %d stands where type %d belongs", f.kind(), kind)
+	}
+	return f, nil
+}
+
+func (s *Signed) check(out *Proven, key note.Verifier) error {
+	n, err := note.Open([]byte(s.Note), note.VerifierList(key))
+	if err != nil {
+		return fmt.Errorf("the receipt is not signed with the key of %s", key.Name())
+	}
+	lines := strings.Split(n.Text, "\n")
+	if len(lines) != 6 || lines[0] != "weir receipt v1" || lines[1] != out.at.origin || lines[2] != fmt.Sprint(out.at.epoch) {
+		return errors.New("the signed receipt is of another origin or epoch")
+	}
+	from, to, _ := strings.Cut(lines[3], " ")
+	first, err1 := strconv.ParseUint(from, 10, 64)
+	last, err2 := strconv.ParseUint(to, 10, 64)
+	root, err3 := parseHash(lines[4])
+	path, err4 := parsePath(s.Path)
+	if err := errors.Join(err1, err2, err3, err4); err != nil || last < first || last-first > 1<<40 {
+		return errors.New("the signed receipt does not parse")
+	}
+	if s.Index < 0 || first+uint64(s.Index) != out.at.sequence || out.at.sequence > last {
+		return errors.New("the signed receipt is of other records")
+	}
+	if tlog.CheckRecord(path, int64(last-first)+1, root, s.Index, tlog.RecordHash(out.frame[:])) != nil {
+		return errors.New("the record is not the one that the receipt was signed for")
+	}
+	out.Signed = true
+	return nil
+}
+
+func (i *Included) check(out *Proven, entry []byte, key note.Verifier, witnesses []note.Verifier) error {
+	b, err := parseBatch([]byte(i.Batch))
+	if err != nil {
+		return err
+	}
+	path, err := parsePath(i.Path)
+	if err != nil {
+		return err
+	}
+	treePath, err := parsePath(i.TreePath)
+	if err != nil {
+		return err
+	}
+	if b.origin != out.at.origin || b.epoch != out.at.epoch || out.at.sequence < b.first || out.at.sequence > b.last {
+		return errors.New("the batch does not hold the record's sequence")
+	}
+	if i.Index < 0 || i.Index >= int64(b.frames) || tlog.CheckRecord(path, int64(b.frames), b.root, i.Index, tlog.RecordHash(entry)) != nil {
+		return errors.New("the record is not in the batch")
+	}
+	head, names, err := openCheckpoint([]byte(i.Checkpoint), key, witnesses)
+	if err != nil {
+		return err
+	}
+	if i.Leaf < 0 || i.Leaf >= head.size || tlog.CheckRecord(treePath, head.size, head.root, i.Leaf, tlog.RecordHash([]byte(i.Batch))) != nil {
+		return errors.New("the batch is not in the tree")
+	}
+	out.Included, out.Batches, out.Witnessed, out.head = true, head.size, names, &head
+	return nil
+}
+
+func parsePath(texts []string) ([]hash, error) {
+	if len(texts) > 64 {
+		return nil, errors.New("a path is too long")
+	}
+	out := make([]hash, len(texts))
+	for i, t := range texts {
+		var err error
+		if out[i], err = parseHash(t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

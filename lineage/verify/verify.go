@@ -1,0 +1,336 @@
+// Package verify checks a ledger from its files and a public key alone.
+//
+// It promises: what it passes is, up to the newest checkpoint, what the holder
+// of the key committed to, complete, in order and without a gap; and with an
+// anchor from outside, that it is not an older or another one. It trusts no
+// running server and shares no code with what wrote the files: it is written
+// from docs/ledger-format.md. It does not say whether the records are true when
+// they were written, and cannot find what was cut off behind both the newest
+// checkpoint and every anchor.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// TamperError is the first place at which a ledger or a proof is not what was
+// signed.
+type TamperError struct {
+	// Record is the first record that can no longer be vouched for, "" where
+	// the finding is about no record.
+	Record string
+	// File and Offset are where; File may be "".
+	File   string
+	Offset int64
+	Reason string
+}
+
+// Error names record, file, place and what is wrong there.
+func (f *TamperError) Error() string {
+	s := f.Reason
+	if f.File != "" {
+		s = fmt.Sprintf("%s at byte %d: %s", f.File, f.Offset, s)
+	}
+	if f.Record != "" {
+		s = "first bad record " + f.Record + ": " + s
+	}
+	return s
+}
+
+// ErrInput is the kind of errors in what was asked: a key or an anchor that
+// cannot be read.
+var ErrInput = errors.New("cannot verify")
+
+// Options say what a folder is held against.
+type Options struct {
+	// Key is the public key of the origin (a note verifier key).
+	Key string
+	// Witnesses are public keys of witnesses. Where there are any, the newest
+	// checkpoint or an anchor must bear the cosignature of one.
+	Witnesses []string
+	// Anchors are what was kept outside: see [ParseAnchor].
+	Anchors []Anchor
+}
+
+// Report is what a sound ledger was found to hold.
+type Report struct {
+	Origin     string
+	Records    uint64    // under the checkpoint
+	Batches    int64     // under the checkpoint
+	Root       string    // of the tree
+	Last       string    // last record under the checkpoint, "" for none
+	Closed     time.Time // when the last batch was closed
+	Behind     uint64    // records behind the checkpoint: linked, not signed yet
+	Anchors    int       // that were held against it
+	Witnessed  []string  // names of witnesses whose cosignature it bears
+	Notes      []string
+	Heartbeats int64
+}
+
+// Folder verifies a ledger's folder: segments, and the tree in its folder
+// "tree". The error is a *TamperError where the ledger is not what was signed, an
+// ErrInput where the question cannot be asked, and otherwise what kept the files
+// from being read.
+func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
+	key, err := note.NewVerifier(o.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64)", ErrInput)
+	}
+	w, err := parseWitnesses(o.Witnesses)
+	if err != nil {
+		return nil, err
+	}
+	v := &verification{key: key, witnesses: w, tiles: tiles{filepath.Join(dir, "tree")}, report: &Report{Origin: key.Name()}}
+	if v.anchors, err = v.sortAnchors(o.Anchors); err != nil {
+		return nil, err
+	}
+	if err := v.checkpoint(); err != nil {
+		return nil, err
+	}
+	if v.log, v.report.Notes, err = openLog(dir); err != nil {
+		return nil, err
+	}
+	defer v.log.close()
+	v.log.origin = key.Name()
+	if err := v.walk(ctx); err != nil {
+		return nil, err
+	}
+	return v.report, nil
+}
+
+// verification is one run over a folder.
+type verification struct {
+	key       note.Verifier
+	witnesses []note.Verifier
+	anchors   []anchor
+	tiles     tiles
+	log       *log
+	head      treeHead
+	tower     tower
+	report    *Report
+	last      batch
+	leaves    []hash
+	buf       []byte
+	bundleRaw []byte // of the bundle that is read
+}
+
+// checkpoint reads the signed head that everything is held against.
+func (v *verification) checkpoint() error {
+	path := filepath.Join(v.tiles.dir, "checkpoint")
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return &TamperError{File: path, Reason: "there is no checkpoint"}
+	}
+	if err != nil {
+		return err
+	}
+	var names []string
+	if v.head, names, err = openCheckpoint(text, v.key, v.witnesses); err != nil {
+		return &TamperError{File: path, Reason: err.Error()}
+	}
+	v.report.Witnessed = names
+	for _, a := range v.anchors {
+		v.report.Witnessed = append(v.report.Witnessed, a.witnessed...)
+	}
+	if len(v.witnesses) > 0 && len(v.report.Witnessed) == 0 {
+		return &TamperError{File: path, Reason: "neither the checkpoint nor an anchor bears the cosignature of a witness that was named"}
+	}
+	for _, a := range v.anchors {
+		if a.head != nil && a.head.size > v.head.size {
+			return &TamperError{
+				File:   path,
+				Reason: fmt.Sprintf("the ledger was rolled back or cut: the checkpoint covers %d batches, and %s was signed over %d", v.head.size, a.name, a.head.size),
+			}
+		}
+	}
+	return nil
+}
+
+// walk holds leaves against frames and tiles, from the first to the last.
+func (v *verification) walk(ctx context.Context) error {
+	v.tower.full = func(level int, index int64, hashes []hash) error {
+		return v.blame(v.tiles.holds(level, index, hashes, true))
+	}
+	if err := v.reached(); err != nil {
+		return err
+	}
+	for n := int64(0); n*width < v.head.size; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.bundle(n, int(min(width, v.head.size-n*width))); err != nil {
+			return err
+		}
+	}
+	if root := v.tower.root(); root != v.head.root {
+		return &TamperError{
+			File:   filepath.Join(v.tiles.dir, "checkpoint"),
+			Reason: "the checkpoint has another root than the leaves: the ledger or its checkpoint is from another copy (fork)",
+		}
+	}
+	for level, hashes := range v.tower.levels {
+		if len(hashes) > 0 {
+			if err := v.tiles.holds(level, v.tower.size>>(8*(level+1)), hashes, true); err != nil {
+				return err
+			}
+		}
+	}
+	if err := v.tiles.state(v.head.size, v.head.root); err != nil {
+		return err
+	}
+	if err := v.tiles.strays(); err != nil {
+		return err
+	}
+	return v.rest()
+}
+
+// bundle reads up to 256 leaves and the frames that they commit to.
+func (v *verification) bundle(n int64, filled int) error {
+	path, raw, err := v.tiles.read("entries", n, filled)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v.blame(&TamperError{File: path, Reason: "the bundle of leaves is missing"})
+	}
+	if err != nil {
+		return err
+	}
+	leaves, err := bundle(raw)
+	if err != nil {
+		return v.blame(&TamperError{File: path, Reason: err.Error()})
+	}
+	if len(leaves) < filled || filled == width && len(leaves) > width {
+		return v.blame(&TamperError{File: path, Reason: fmt.Sprintf("the bundle has %d leaves, expected %d", len(leaves), filled)})
+	}
+	ends := make([]int, 1, filled+1)
+	for _, leaf := range leaves[:filled] {
+		if err := v.leaf(path, int64(ends[len(ends)-1]), leaf); err != nil {
+			return err
+		}
+		ends = append(ends, ends[len(ends)-1]+2+len(leaf))
+	}
+	return v.blame(v.tiles.partials(v.tiles.path("entries", n), raw[:ends[filled]], func(k int) int {
+		if k <= filled {
+			return ends[k]
+		}
+		return len(raw) + 1
+	}))
+}
+
+// blame names the record that was due where a finding names none.
+func (v *verification) blame(err error) error {
+	var f *TamperError
+	if errors.As(err, &f) && f.Record == "" {
+		f.Record = v.log.due()
+	}
+	return err
+}
+
+// leaf holds one batch against the frames of the log.
+func (v *verification) leaf(path string, offset int64, text []byte) error {
+	bad := func(record, reason string) error {
+		if record == "" {
+			record = v.log.due()
+		}
+		return &TamperError{Record: record, File: path, Offset: offset, Reason: fmt.Sprintf("batch %d: %s", v.tower.size, reason)}
+	}
+	b, err := parseBatch(text)
+	switch {
+	case err != nil:
+		return bad("", err.Error())
+	case b.origin != v.key.Name():
+		return bad("", fmt.Sprintf("it is of origin %q", b.origin))
+	case b.first != v.log.sequence:
+		return bad("", fmt.Sprintf("it begins with record %d", b.first))
+	case b.epoch < v.last.epoch:
+		return bad("", "its epoch goes back")
+	}
+	first := v.log.due()
+	v.leaves = v.leaves[:0]
+	for v.log.sequence <= b.last {
+		it, err := v.log.next(v.buf)
+		if errors.Is(err, io.EOF) {
+			return &TamperError{
+				Record: v.log.due(), File: v.log.end(),
+				Reason: fmt.Sprintf("the log was cut: it ends before this record, and the tree commits to all up to %d", b.last),
+			}
+		}
+		if err != nil {
+			return err
+		}
+		v.buf = it.entry
+		v.leaves = append(v.leaves, tlog.RecordHash(it.entry))
+		if it.record() {
+			if it.epoch() != b.epoch {
+				return bad(position{b.origin, it.epoch(), it.sequence()}.String(), fmt.Sprintf("the record is of another epoch than the batch, %d", b.epoch))
+			}
+			if err := v.anchored(it); err != nil {
+				return err
+			}
+		}
+	}
+	if rootOf(v.leaves) != b.root || len(v.leaves) != b.frames {
+		reason := fmt.Sprintf("the records %d to %d are not what the tree commits to", b.first, b.last)
+		if b.heartbeat() {
+			first, reason = "", "a batch without records has a root of its own"
+		}
+		return bad(first, reason)
+	}
+	v.last = b
+	if err := v.tower.add(tlog.RecordHash(text)); err != nil {
+		return err
+	}
+	if b.heartbeat() {
+		v.report.Heartbeats++
+	} else {
+		v.report.Records += b.last + 1 - b.first
+		v.report.Last = position{b.origin, b.epoch, b.last}.String()
+	}
+	v.report.Batches, v.report.Closed = v.tower.size, time.UnixMicro(b.time).UTC()
+	return v.reached()
+}
+
+// rest reads what no checkpoint covers yet: it must be sound and linked.
+func (v *verification) rest() error {
+	v.report.Root = v.head.root.String()
+	for {
+		it, err := v.log.next(v.buf)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			var f *TamperError
+			if errors.As(err, &f) {
+				f.Reason += " (behind the newest checkpoint; a crash may leave this, and the next start of the node cuts it off and keeps it beside)"
+			}
+			return err
+		}
+		v.buf = it.entry
+		if it.record() {
+			v.report.Behind++
+			if err := v.anchored(it); err != nil {
+				return err
+			}
+		}
+	}
+	if v.log.truncated != "" {
+		v.report.Notes = append(v.report.Notes, v.log.truncated+" ends within a frame behind the newest checkpoint, as a copy of a running node does")
+	}
+	return v.unmet()
+}
+
+// end is the file in which the log ends.
+func (l *log) end() string {
+	if len(l.ordinals) == 0 {
+		return l.dir
+	}
+	return filepath.Join(l.dir, segmentName(l.ordinals[len(l.ordinals)-1]))
+}
