@@ -136,6 +136,10 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		return err
 	}
 	n.closing = append(n.closing, func() error { control.Close(); return nil })
+	trusted, err := n.trusted()
+	if err != nil {
+		return err
+	}
 	page, err := console(n.cfg, n.query)
 	if err != nil {
 		return err
@@ -148,7 +152,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Durability: durability(c), Purposes: c.PurposeIDs(),
 		BodyLimit: c.Limits.Body, Concurrent: c.Limits.Concurrent,
 		QueueTimeout: c.Server.QueueTimeout, RequestTimeout: c.Server.RequestTimeout,
-		Console: page, MetricsElsewhere: c.Server.Metrics != "",
+		Trusted: trusted, Console: page, MetricsElsewhere: c.Server.Metrics != "",
 		Metrics: metrics, Log: n.log, Now: time.Now,
 	})
 	return err

@@ -47,6 +47,8 @@ type Config struct {
 	Schema string `yaml:"schema"`
 	// Policy is the folder of the Casbin policy (*.csv). Watched.
 	Policy string `yaml:"policy"`
+	// Documents are those that requests may name instead of sending them.
+	Documents Documents `yaml:"documents"`
 	// Console serves GraphiQL at "/".
 	Console bool `yaml:"console"`
 
@@ -80,6 +82,14 @@ type Config struct {
 	// Aggregates bound what is computed over rows that nobody sees.
 	Aggregates Aggregates `yaml:"aggregates"`
 	Server     Server     `yaml:"server"`
+}
+
+// Documents are the registered documents of the data graph.
+type Documents struct {
+	// Folder holds them, one *.graphql file each; "" for none. Read at start.
+	Folder string `yaml:"folder"`
+	// Only refuses every document that is not registered.
+	Only bool `yaml:"only"`
 }
 
 // Names are a thing's names for people.
@@ -323,6 +333,7 @@ func (c *Config) complete(base string) {
 	at(&c.State)
 	at(&c.Schema)
 	at(&c.Policy)
+	at(&c.Documents.Folder)
 	if c.Keys == "" {
 		c.Keys = filepath.Join(c.State, "keyring")
 	}

@@ -73,6 +73,7 @@ func (c *Config) checkPlaces(v *checker) {
 	}
 	v.when(c.State == "", "state", "no folder for ledger and keys", "name a folder that this node alone writes")
 	v.when(c.Schema == "", "schema", "no folder of SDL files", "")
+	v.when(c.Documents.Only && c.Documents.Folder == "", "documents.only", "no folder of documents, so that nothing would be served", "name it: documents.folder")
 	v.when(c.Policy == "", "policy", "no folder of policy files", "")
 	v.when(c.Schema != "" && c.Schema == c.State, "state", "state and schema are one folder", "the schema folder is read, the state folder written")
 	v.when(c.Policy != "" && c.Policy == c.State, "state", "state and policy are one folder", "the policy folder is read, the state folder written")

@@ -66,6 +66,9 @@ type Config struct {
 	// RequestTimeout bounds the execution of one request.
 	RequestTimeout time.Duration
 
+	// Trusted are the registered documents of the data graph; nil for none.
+	Trusted *Trusted
+
 	// Console is served at "/"; nil for none.
 	Console *Console
 	// MetricsElsewhere leaves /metrics to a listener of its own; without it
@@ -116,7 +119,7 @@ func New(cfg Config) (*Front, error) {
 // keep it out of caches and of other sites.
 func (f *Front) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", &graph{front: f, name: "data", kind: "query", executor: f.cfg.Data})
+	mux.Handle("/graphql", &graph{front: f, name: "data", kind: "query", executor: f.cfg.Data, trusted: f.cfg.Trusted})
 	if f.cfg.Control != nil {
 		mux.Handle("/control/graphql", &graph{front: f, name: "control", kind: "control", executor: f.cfg.Control})
 	}

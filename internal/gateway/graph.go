@@ -23,6 +23,7 @@ type graph struct {
 	name     string // "data", "control": for metrics and logs
 	kind     string // of a record whose executor says nothing else
 	executor graphql.GraphExecutor
+	trusted  *Trusted // the graph's registered documents
 }
 
 // exchange is one request and its answer. Its gate is the only way a body
@@ -105,6 +106,9 @@ func (x *exchange) handle(r *http.Request) {
 		p, why = readGet(r, x.front.cfg.BodyLimit)
 	} else {
 		p, why = readPost(r, x.front.cfg.BodyLimit, &x.front.bodies)
+	}
+	if why == nil {
+		why = x.trusted.resolve(p)
 	}
 	if why != nil {
 		x.fail(r, why)

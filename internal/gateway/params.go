@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -21,6 +22,7 @@ type params struct {
 	variables  map[string]any
 	extensions map[string]any
 	document   string // documentId, "" for none
+	hash       string // of a document that is named and not sent
 }
 
 // refusal is a request that the front turns down; sentence is a constant.
@@ -210,8 +212,16 @@ func (p *params) complete() (*params, *refusal) {
 	switch {
 	case p.document != "" && p.query != "":
 		return nil, badRequest("a request has a query or a documentId, not both")
-	case p.document != "", p.query == "" && hash != "":
-		return nil, &refusal{code: plan.DocumentNotFound}
+	case p.document != "":
+		named, ok := strings.CutPrefix(p.document, hashScheme)
+		if !ok || hash != "" && hash != named {
+			return nil, &refusal{code: plan.DocumentNotFound}
+		}
+		p.hash = named
+		return p, nil
+	case p.query == "" && hash != "":
+		p.hash = hash
+		return p, nil
 	case p.query == "":
 		return nil, badRequest("the request has no query")
 	}
