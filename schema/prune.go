@@ -192,7 +192,7 @@ func (p *pruning) definition(d *ast.Definition) {
 // relations in a filter without columns.
 func (p *pruning) bears(d *ast.Definition) bool {
 	from, derived := p.derived[d.Name]
-	own := derived || p.catalogue.declares(d.Name)
+	own := derived || p.catalogue.declares(d.Name) || d == p.catalogue.API.Query
 	for _, f := range d.Fields {
 		if own && strings.HasPrefix(f.Name, "_") || p.gone[element{typ: d.Name, field: f.Name}] {
 			continue

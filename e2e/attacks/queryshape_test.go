@@ -242,7 +242,7 @@ func expensive() []string {
 	}
 	return []string{
 		overlaps.String(), conditions.String(),
-		"{ " + unknown.String() + "x " + strings.Repeat("} ", 30) + "}",
+		"{ persons { " + unknown.String() + "x " + strings.Repeat("} ", 30) + "} }",
 		"{ " + aliases(20, "persons(limit: 10) { permits(limit: 10) { issuer } }") + "}",
 		"{ persons(limit: 5) { certificates { " + strings.Repeat("... on BirthCertificate { mother { district } } ... on ResidencePermit { holder { district } } ", 15) + "} } }",
 	}
