@@ -40,6 +40,7 @@ type world struct {
 	last       *resolvers.Request
 	budgets    *memoryBudgets
 	sent       atomic.Int64 // statements
+	asked      func(department string, keys *adapters.Keys)
 }
 
 // breakable fails on demand.
@@ -61,6 +62,9 @@ type breakableStatement struct {
 
 func (s breakableStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
 	s.b.world.sent.Add(1)
+	if s.b.world.asked != nil && keys != nil {
+		s.b.world.asked(s.b.name, keys)
+	}
 	if err := s.b.world.down[s.b.name]; err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		if parent.failure != "" {
 			return fmt.Errorf("%w: %w", errParent, &adapters.Error{Kind: adapters.Unavailable})
 		}
-		open, err := collectKeys(f, parent, res)
+		open, err := collectKeys(f, parent, res, r.shownOf(&r.prog.fetches[f.Parent.ID]))
 		if err != nil || !open {
 			return err
 		}
@@ -125,11 +125,12 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 }
 
 // collectKeys gathers a child's keys from its parent's rows, without
-// duplicates: only rows from which the relation may be traversed feed them. open
+// duplicates: only rows that can be shown, and from which the relation may be
+// traversed, feed them. open
 // tells whether there is such a row. The source is asked then even if all their
 // keys are NULL: whether one is not would show in the time that it takes, and
 // in the error of a department that is down.
-func collectKeys(f *fetchNode, parent, res *result) (open bool, err error) {
+func collectKeys(f *fetchNode, parent, res *result, visible shown) (open bool, err error) {
 	cols := len(f.ParentColumns)
 	res.keys.reset(cols)
 	if cap(res.ordinals) < parent.rows {
@@ -140,9 +141,10 @@ func collectKeys(f *fetchNode, parent, res *result) (open bool, err error) {
 		return false, nil
 	}
 	feeding := feedingTuples(f, parent)
+	place := places{groups: parent.groups}
 	for i, b := range parent.batches {
 		for row := range b.Rows {
-			if (varies && !f.Traverse.Open(b.True[row], b.Unknown[row])) ||
+			if !visible.holds(place.of(parent.starts[i]+row)) || (varies && !f.Traverse.Open(b.True[row], b.Unknown[row])) ||
 				(feeding != nil && !feeding[parent.ordinal(parent.starts[i]+row)]) {
 				res.ordinals = append(res.ordinals, noOrdinal)
 				continue

@@ -38,7 +38,8 @@ type program struct {
 type fetchNode struct {
 	*plan.Fetch
 	children []int
-	rowUse   int // index in Plan.Uses of the row's own coordinate; -1 for none
+	lists    []*rows // that write its rows
+	rowUse   int     // index in Plan.Uses of the row's own coordinate; -1 for none
 }
 
 // object writes one JSON object.
@@ -250,6 +251,7 @@ func (c *compiler) list(f *plan.Field, fetch int) (*rows, error) {
 			return nil, fmt.Errorf("%w: %s has no fetch", errPlan, f.Path)
 		}
 		node := &c.fetches[m.Fetch.ID]
+		node.lists = append(node.lists, r)
 		parent := -1
 		if node.Parent != nil {
 			parent = node.Parent.ID
