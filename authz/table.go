@@ -32,6 +32,7 @@ type Table struct {
 	cells     []cell
 	slots     map[schema.Coordinate]int
 	all       []schema.Coordinate // of the cells
+	limit     *Table              // nothing is granted that it does not; nil for none
 
 	mu       sync.RWMutex
 	views    map[string]*View

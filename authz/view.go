@@ -94,7 +94,7 @@ func appendText(b []byte, s string) []byte {
 func (t *Table) canonical(p Profile) Profile {
 	c := Profile{Department: p.Department, Purpose: p.Purpose}
 	for _, r := range sorted(p.Roles) {
-		if t.roles[r] != nil {
+		if t.roles[r] != nil || t.limit != nil && t.limit.roles[r] != nil {
 			c.Roles = append(c.Roles, r)
 		}
 	}
@@ -150,6 +150,9 @@ func (t *Table) build(p Profile, key string) *View {
 			equal[g.Digest] = g
 		}
 		v.grants[i] = g
+	}
+	if t.limit != nil {
+		v.narrow(p)
 	}
 	v.hidden = hiddenOf(t, v.grants)
 	return v

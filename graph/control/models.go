@@ -225,6 +225,49 @@ type Me struct {
 	Holds *Holdings `json:"holds,omitempty"`
 }
 
+// For the security office. What is signed is made by weir policy propose and approve, with the officer's own key.
+type Mutation struct {
+}
+
+// Decisions that change alike.
+type PolicyChange struct {
+	Roles []string `json:"roles"`
+	// Whether it concerns only readers who have both roles.
+	Together    bool     `json:"together"`
+	Coordinates []string `json:"coordinates"`
+	Widens      bool     `json:"widens"`
+	Narrows     bool     `json:"narrows"`
+	// In words.
+	Text []string `json:"text"`
+}
+
+// What changes between two revisions.
+type PolicyChanges struct {
+	Widens  bool           `json:"widens"`
+	Narrows bool           `json:"narrows"`
+	Changes []PolicyChange `json:"changes"`
+}
+
+// 版本 · A revision of schema, policy and settings.
+type PolicyRevision struct {
+	// Its digest, which officers sign.
+	Revision string `json:"revision"`
+	// The revision before it, or none.
+	Parent string      `json:"parent"`
+	State  PolicyState `json:"state"`
+	// When it came into force, or since when it waits.
+	At string `json:"at"`
+	// Why it came into force: approved, narrowing, neutral; null while it waits.
+	How *string `json:"how,omitempty"`
+	// The signed text; null where nobody has signed.
+	Approval   *string `json:"approval,omitempty"`
+	ProposedBy *string `json:"proposedBy,omitempty"`
+	ApprovedBy *string `json:"approvedBy,omitempty"`
+	// While it waits: whether it widens or narrows rights.
+	Widens  *bool `json:"widens,omitempty"`
+	Narrows *bool `json:"narrows,omitempty"`
+}
+
 // 规则 · A line of the policy, and how it stands to the reader.
 type PolicyRule struct {
 	File string `json:"file"`
@@ -462,6 +505,64 @@ func (e *Office) UnmarshalJSON(b []byte) error {
 }
 
 func (e Office) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+type PolicyState string
+
+const (
+	// inert until two officers have signed; what it takes away is gone already
+	PolicyStatePending    PolicyState = "PENDING"
+	PolicyStateActive     PolicyState = "ACTIVE"
+	PolicyStateSuperseded PolicyState = "SUPERSEDED"
+)
+
+var AllPolicyState = []PolicyState{
+	PolicyStatePending,
+	PolicyStateActive,
+	PolicyStateSuperseded,
+}
+
+func (e PolicyState) IsValid() bool {
+	switch e {
+	case PolicyStatePending, PolicyStateActive, PolicyStateSuperseded:
+		return true
+	}
+	return false
+}
+
+func (e PolicyState) String() string {
+	return string(e)
+}
+
+func (e *PolicyState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PolicyState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PolicyState", str)
+	}
+	return nil
+}
+
+func (e PolicyState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *PolicyState) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e PolicyState) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -71,7 +71,7 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	metrics := gateway.NewMetrics()
 	metrics.Register(gateway.LedgerMetrics(ledger)...)
 	metrics.Register(gateway.TreeMetrics(n.tree)...)
-	n.revisions, err = gateway.OpenRevisions(ctx, foldersOf(cfg), gateway.LedgerOf(ledger), metrics, log, time.Now)
+	n.revisions, err = gateway.OpenRevisions(ctx, foldersOf(cfg), activationOf(cfg, control), gateway.LedgerOf(ledger), metrics, log, time.Now)
 	if err != nil {
 		return n, contentError(err)
 	}
@@ -131,7 +131,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	if err != nil {
 		return err
 	}
-	control, err := controlGraph(n.cfg, ages, asked, ring, report)
+	control, err := controlGraph(n.cfg, ages, asked, ring, n.revisions.Policies(), report)
 	if err != nil {
 		return err
 	}
@@ -329,9 +329,12 @@ func (n *node) close() error {
 // read.
 func contentError(err error) error {
 	var refusal *gateway.RefusedError
+	var unapproved *gateway.UnapprovedError
 	switch {
 	case errors.As(err, &refusal):
 		return refused(refusal, "")
+	case errors.As(err, &unapproved):
+		return refused(unapproved, "let one officer run weir policy propose --as ID --key FILE, and another one weir policy approve --as ID --key FILE; or serve knowingly with --single-officer")
 	case errors.Is(err, fs.ErrNotExist):
 		return environment(err, "name the folders in weir.yaml: schema (*.graphqls) and policy (*.csv)")
 	case errors.Is(err, authz.ErrPolicy):
@@ -360,6 +363,7 @@ func foldersOf(c *config.Config) gateway.Folders {
 			PurposeRequiredFrom: from, HideFrom: hide, Purposes: c.PurposeIDs(),
 			Offices: authz.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 		},
+		Officers:      officersOf(c),
 		Limits:        limitsOf(c),
 		CompareBudget: 200 * time.Millisecond,
 	}

@@ -20,10 +20,10 @@ import (
 
 func (s *streams) policy() *cobra.Command {
 	c := &cobra.Command{
-		Use: "policy", Short: "Check, test, compare and explain policies", Args: cobra.NoArgs,
+		Use: "policy", Short: "Check, test, compare, explain and approve policies", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(s.policyLint(), s.policyTest(), s.policyDiff(), s.policyExplain())
+	c.AddCommand(s.policyLint(), s.policyTest(), s.policyDiff(), s.policyExplain(), s.policyKeygen(), s.policyPropose(), s.policyApprove())
 	return c
 }
 

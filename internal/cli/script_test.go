@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "freeport": freePort, "ask": ask, "ready": ready,
+			"exits": exits, "freeport": freePort, "ask": ask, "ready": ready, "officers": officers, "until": until,
 			"receipt": receipt, "readkey": readKey, "copytree": copyTree, "flip": flip,
 		},
 	})
@@ -53,6 +53,28 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
 	}
+}
+
+// until waits for a file to hold a text: until FILE TEXT.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(ts.ReadFile(args[0]), args[1]); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s does not hold %q", args[0], args[1])
+		}
+	}
+}
+
+// officers adds the public keys that keygen printed: officers weir.yaml wang.out li.out.
+func officers(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0]) + "officers:\n"
+	for _, name := range args[1:] {
+		key := regexp.MustCompile(`key: "(.*)"`).FindStringSubmatch(ts.ReadFile(name))
+		if key == nil {
+			ts.Fatalf("no key in %s", name)
+		}
+		text += "  - {id: " + strings.TrimSuffix(name, ".out") + ", key: \"" + key[1] + "\"}\n"
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // freePort puts an address that nobody listens on into a variable.

@@ -29,8 +29,8 @@ func (s *streams) serve() *cobra.Command {
 			if err := cfg.Validate(); err != nil {
 				return refused(err, "")
 			}
-			if !cfg.SingleOfficer {
-				return refused(errNoSecondOfficer, "accept it knowingly with --single-officer or singleOfficer: true")
+			if !cfg.SingleOfficer && len(cfg.Officers) < 2 {
+				return refused(errNoSecondOfficer, "name two officers and their keys under officers in weir.yaml (weir policy keygen makes them), or accept it knowingly with --single-officer or singleOfficer: true")
 			}
 			return s.serveConfig(c.Context(), cfg, serving{level: slog.LevelInfo})
 		},
@@ -42,9 +42,9 @@ func (s *streams) serve() *cobra.Command {
 }
 
 // errNoSecondOfficer: a widening must wait for a second officer's signature, and
-// this version has no place for it. Serving as if it had would be a promise
-// broken in silence.
-var errNoSecondOfficer = errors.New("a policy change that widens rights would be live without a second officer's signature")
+// there is nobody to give it. Serving as if there were would be a promise broken
+// in silence.
+var errNoSecondOfficer = errors.New("weir.yaml names no two officers: a change that widens rights would wait for ever for a second officer's signature")
 
 // serving is in what serve and demo differ.
 type serving struct {

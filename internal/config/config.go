@@ -69,6 +69,9 @@ type Config struct {
 
 	Tokens  Tokens  `yaml:"tokens"`
 	Offices Offices `yaml:"offices"`
+	// Officers hold the security office and sign revisions that widen rights:
+	// one proposes, another approves.
+	Officers []Officer `yaml:"officers"`
 	// SingleOfficer lets one security officer widen rights alone. The server
 	// says so loudly at every start.
 	SingleOfficer bool `yaml:"singleOfficer"`
@@ -212,6 +215,14 @@ type Offices struct {
 	Operator string `yaml:"operator"`
 	Security string `yaml:"security"`
 	Auditor  string `yaml:"auditor"`
+}
+
+// Officer is a security officer.
+type Officer struct {
+	// ID is the subject id of the officer's token.
+	ID string `yaml:"id"`
+	// Key is the officer's public key, Ed25519, in base64: weir policy keygen.
+	Key string `yaml:"key"`
 }
 
 // Ledger is where reads are recorded.

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/url"
@@ -55,6 +57,7 @@ func (c *Config) problems() Errors {
 	c.checkDepartments(v)
 	c.checkTokens(v)
 	c.checkOffices(v)
+	c.checkOfficers(v)
 	c.checkLedger(v)
 	c.checkBounds(v)
 	c.checkBudgets(v)
@@ -223,6 +226,18 @@ func (c *Config) checkOffices(v *checker) {
 		v.when(!isName(office.role), "offices."+office.key, fmt.Sprintf("role %q is not a name", office.role), "")
 	}
 	v.when(o.Operator == o.Security || o.Operator == o.Auditor || o.Security == o.Auditor, "offices", "one role holds two offices", "manage, audit and operate are apart")
+}
+
+func (c *Config) checkOfficers(v *checker) {
+	ids, keys := map[string]bool{}, map[string]bool{}
+	for _, o := range c.Officers {
+		key, err := base64.StdEncoding.Strict().DecodeString(o.Key)
+		v.when(!isName(o.ID), "officers", fmt.Sprintf("officer id %q is not a name", o.ID), "letters, digits, - and _")
+		v.when(err != nil || len(key) != ed25519.PublicKeySize, "officers", fmt.Sprintf("the key of officer %q is no Ed25519 public key in base64", o.ID), "weir policy keygen prints one")
+		v.when(ids[o.ID], "officers", fmt.Sprintf("officer %q stands there twice", o.ID), "")
+		v.when(keys[o.Key], "officers", fmt.Sprintf("officer %q has another officer's key", o.ID), "two signatures must be of two people")
+		ids[o.ID], keys[o.Key] = true, true
+	}
 }
 
 func (c *Config) checkLedger(v *checker) {

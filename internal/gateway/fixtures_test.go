@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,12 @@ func (l *fakeLedger) Wait(_ context.Context, d lineage.Durability) error {
 }
 
 func (l *fakeLedger) Healthy() error { return l.appendE }
+
+func (l *fakeLedger) all() []lineage.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.records)
+}
 
 func (l *fakeLedger) last(t *testing.T) lineage.Record {
 	t.Helper()

@@ -5,169 +5,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
-
-// Folders are where schema and policy come from, and what they are checked
-// against.
-type Folders struct {
-	Schema, Policy string
-	SchemaSettings schema.Settings
-	PolicySettings authz.Settings
-	Limits         plan.Limits
-	// CompareBudget bounds the comparison of the table with Casbin.
-	CompareBudget time.Duration
-}
-
-// RefusedError is a revision that was not taken, with everything found in it.
-type RefusedError struct{ Diagnostics schema.Diagnostics }
-
-// Error lists the findings.
-func (e *RefusedError) Error() string { return e.Diagnostics.Error() }
-
-// Unwrap gives the findings.
-func (e *RefusedError) Unwrap() error { return e.Diagnostics }
-
-// content is what both folders hold at one moment.
-type content struct {
-	schema, policy []schema.File
-	digest         [sha256.Size]byte
-}
-
-// read takes the folders' content. Contents, not times: a swapped symlink or a
-// restored backup may carry old ones.
-func (d *Folders) read() (*content, error) {
-	t := &content{}
-	var err error
-	if t.schema, err = schema.ReadFolder(d.Schema); err != nil {
-		return nil, fmt.Errorf("schema folder: %w", err)
-	}
-	if t.policy, err = readPolicy(d.Policy); err != nil {
-		return nil, fmt.Errorf("policy folder: %w", err)
-	}
-	t.digest = digest(t.schema, t.policy)
-	return t, nil
-}
-
-func digest(parts ...[]schema.File) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	for _, files := range parts {
-		_, _ = fmt.Fprintf(h, "%d;", len(files))
-		for _, f := range files {
-			_, _ = fmt.Fprintf(h, "%d:%s%d:%s", len(f.Name), f.Name, len(f.Text), f.Text)
-		}
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// maxPolicyFile bounds one policy file.
-const maxPolicyFile = 16 << 20
-
-// readPolicy reads the *.csv files of a folder, sorted by name, or one file.
-func readPolicy(dir string) ([]schema.File, error) {
-	var entries []fs.DirEntry
-	info, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		entries, err = os.ReadDir(dir)
-	default:
-		entries, dir = []fs.DirEntry{fs.FileInfoToDirEntry(info)}, filepath.Dir(dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var files []schema.File
-	for _, e := range entries {
-		if e.IsDir() || !strings.HasSuffix(e.Name(), ".csv") || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if info.Size() > maxPolicyFile {
-			return nil, fmt.Errorf("%s: %w", path, errTooLarge)
-		}
-		b, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the operator named
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, schema.File{Name: path, Text: string(b)})
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s holds no *.csv file: %w", dir, fs.ErrNotExist)
-	}
-	return files, nil
-}
-
-var errTooLarge = errors.New("the file is too large")
-
-// Load builds a generation from the folders as they are. The error is a
-// *RefusedError when the content is at fault; warnings come with a generation.
-func (d *Folders) Load() (*plan.Generation, schema.Diagnostics, error) {
-	t, err := d.read()
-	if err != nil {
-		return nil, nil, err
-	}
-	return d.build(t)
-}
-
-// Parse reads and lints both folders without compiling them. The catalogue is
-// nil, and the policy incomplete, when the findings fail.
-func (d *Folders) Parse() (*schema.Catalogue, *authz.Policy, schema.Diagnostics, error) {
-	t, err := d.read()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	catalogue, policy, found := d.parse(t)
-	return catalogue, policy, found, nil
-}
-
-func (d *Folders) parse(t *content) (*schema.Catalogue, *authz.Policy, schema.Diagnostics) {
-	catalogue, found := schema.Load(t.schema, d.SchemaSettings)
-	policy, more := authz.Parse(t.policy)
-	found = append(found, more...)
-	if catalogue != nil && !more.Failed() {
-		found = append(found, authz.Lint(policy, catalogue, d.PolicySettings)...)
-	}
-	found.Sort()
-	return catalogue, policy, found
-}
-
-func (d *Folders) build(t *content) (*plan.Generation, schema.Diagnostics, error) {
-	catalogue, policy, found := d.parse(t)
-	if found.Failed() || catalogue == nil {
-		return nil, nil, &RefusedError{found}
-	}
-	table, err := authz.Compile(policy, catalogue, d.PolicySettings)
-	if err != nil {
-		return nil, nil, fmt.Errorf("policy: %w", err)
-	}
-	if err := d.compare(policy, table, catalogue, t.digest); err != nil {
-		return nil, nil, err
-	}
-	documents, err := plan.NewDocuments(catalogue.API, d.Limits)
-	if err != nil {
-		return nil, nil, fmt.Errorf("schema: %w", err)
-	}
-	return &plan.Generation{Catalogue: catalogue, Table: table, Policy: policy.Revision, Documents: documents}, found, nil
-}
 
 // Revisions holds the current generation and follows the folders. A good
 // revision is swapped in whole; a bad one is refused with its diagnostics, and
@@ -178,6 +26,7 @@ type Revisions struct {
 	metrics *Metrics
 	log     *slog.Logger
 	now     func() time.Time
+	two     *activation // nil: one officer widens rights alone
 
 	current atomic.Pointer[plan.Generation]
 	seen    [sha256.Size]byte // the content last built, good or bad; Run's alone
@@ -185,10 +34,10 @@ type Revisions struct {
 	retired []retired         // Run's alone
 }
 
-// retired is a generation that requests may still run under.
+// retired are the caches of a generation that requests may still run under.
 type retired struct {
-	generation *plan.Generation
-	at         time.Time
+	documents *plan.Documents
+	at        time.Time
 }
 
 // retirement is how long a replaced generation's caches are kept: longer than
@@ -197,9 +46,19 @@ const retirement = 5 * time.Minute
 
 var _ Generations = (*Revisions)(nil)
 
-// OpenRevisions loads the first generation, and records that it did.
-func OpenRevisions(ctx context.Context, d Folders, ledger Ledger, m *Metrics, log *slog.Logger, now func() time.Time) (*Revisions, error) {
+// OpenRevisions loads the first generation, and records that it did. With an
+// Activation that is the one last in force, or else one that two officers have
+// approved: an *UnapprovedError otherwise.
+func OpenRevisions(ctx context.Context, d Folders, two *Activation, ledger Ledger, m *Metrics, log *slog.Logger, now func() time.Time) (*Revisions, error) {
 	r := &Revisions{folders: d, ledger: ledger, metrics: m, log: log, now: now}
+	if two != nil {
+		r.two = &activation{Activation: *two}
+		if ok, err := r.openBase(ctx); err != nil {
+			return nil, err
+		} else if ok {
+			return r, r.openOn(ctx)
+		}
+	}
 	t, err := d.read()
 	if err != nil {
 		return nil, err
@@ -209,41 +68,79 @@ func OpenRevisions(ctx context.Context, d Folders, ledger Ledger, m *Metrics, lo
 		return nil, err
 	}
 	r.warn(found)
+	if r.two != nil {
+		if g, err = r.consider(ctx, t, g); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.record(ctx, nil, g); err != nil {
 		g.Documents.Close()
 		return nil, fmt.Errorf("the loading of schema and policy could not be recorded: %w", err)
 	}
-	r.swap(g, t)
+	r.swap(g)
+	r.seen, r.loaded = t.digest, t.digest
 	return r, nil
+}
+
+// openOn goes on from the revision that was last in force. What the folders hold
+// now is looked at as if it had come while the node ran: a restart neither
+// brings a broken revision into force nor an unapproved one.
+func (r *Revisions) openOn(ctx context.Context) error {
+	if err := r.record(ctx, nil, r.two.base.generation); err != nil {
+		return fmt.Errorf("the loading of schema and policy could not be recorded: %w", err)
+	}
+	r.swap(r.two.base.generation)
+	t, err := r.folders.read()
+	if err != nil {
+		r.unreadable(err)
+		return nil
+	}
+	r.load(ctx, t)
+	return nil
 }
 
 // Current gives the generation in force.
 func (r *Revisions) Current() *plan.Generation { return r.current.Load() }
 
-func (r *Revisions) swap(g *plan.Generation, t *content) {
-	if old := r.current.Swap(g); old != nil {
-		r.retired = append(r.retired, retired{old, r.now()})
+func (r *Revisions) swap(g *plan.Generation) {
+	old := r.current.Swap(g)
+	if old == g {
+		return
 	}
-	r.seen, r.loaded = t.digest, t.digest
+	if old != nil {
+		r.retire(old.Documents)
+	}
 	r.metrics.reloaded("loaded", r.now())
 	r.log.Info("schema and policy loaded", "schema", g.Catalogue.Revision, "policy", g.Policy)
 }
 
+// retire lets caches go once no request can run under them: not those of the
+// generation in force, nor of the approved one, which may serve again.
+func (r *Revisions) retire(d *plan.Documents) {
+	inUse := d == r.current.Load().Documents || r.two != nil && d == r.two.base.generation.Documents
+	if !inUse && !slices.ContainsFunc(r.retired, func(o retired) bool { return o.documents == d }) {
+		r.retired = append(r.retired, retired{d, r.now()})
+	}
+}
+
 // Close releases the caches of all generations. No request may run any more.
 func (r *Revisions) Close() error {
+	if r.two != nil && r.two.base.generation != nil {
+		r.retired = append(r.retired, retired{documents: r.two.base.generation.Documents})
+	}
+	if g := r.current.Load(); g != nil && (r.two == nil || g.Documents != r.two.base.generation.Documents) {
+		r.retired = append(r.retired, retired{documents: g.Documents})
+	}
 	for _, old := range r.retired {
-		old.generation.Documents.Close()
+		old.documents.Close()
 	}
 	r.retired = nil
-	if g := r.current.Load(); g != nil {
-		g.Documents.Close()
-	}
 	return nil
 }
 
 func (r *Revisions) dropRetired() {
 	for len(r.retired) > 0 && r.now().Sub(r.retired[0].at) > retirement {
-		r.retired[0].generation.Documents.Close()
+		r.retired[0].documents.Close()
 		r.retired = r.retired[1:]
 	}
 }
@@ -311,7 +208,8 @@ func (r *Revisions) refresh(ctx context.Context) (changed bool) {
 		r.unreadable(err)
 		return false
 	}
-	if t.digest == r.seen {
+	again := r.two != nil && r.two.again.Swap(false)
+	if t.digest == r.seen && !again {
 		return false
 	}
 	wait := time.NewTimer(settle)
@@ -321,27 +219,50 @@ func (r *Revisions) refresh(ctx context.Context) (changed bool) {
 		return false
 	case <-wait.C:
 	}
-	again, err := r.folders.read()
-	if err != nil || again.digest != t.digest {
+	second, err := r.folders.read()
+	if err != nil || second.digest != t.digest {
+		if again {
+			r.two.again.Store(true)
+		}
 		return false
 	}
-	r.seen = t.digest
-	if t.digest == r.loaded {
+	if t.digest == r.loaded && !again {
+		r.seen = t.digest
 		return true // a bad revision was taken back
 	}
+	r.load(ctx, t)
+	return true
+}
+
+// load builds what the folders hold, and puts in force what may be.
+func (r *Revisions) load(ctx context.Context, t *content) {
+	r.seen = t.digest
 	g, found, err := r.folders.build(t)
 	if err != nil {
 		r.refuse(ctx, err)
-		return true
+		return
 	}
-	r.warn(found)
+	if t.digest != r.loaded {
+		r.warn(found)
+	}
+	built := g
+	if r.two != nil {
+		if g, err = r.consider(ctx, t, g); err != nil {
+			built.Documents.Close()
+			r.refuse(ctx, err)
+			return
+		}
+		if g.Documents != built.Documents {
+			built.Documents.Close()
+		}
+	}
+	r.loaded = t.digest
 	if err := r.record(ctx, r.current.Load(), g); err != nil {
 		// A withdrawal must not wait for the ledger; without it nothing is
 		// served anyway.
 		r.log.Error("the loading of schema and policy could not be recorded", "error", err.Error())
 	}
-	r.swap(g, t)
-	return true
+	r.swap(g)
 }
 
 // unreadable folders are as a bad revision: noted once per kind of content.

@@ -63,7 +63,7 @@ func write(t *testing.T, path, text string) {
 func TestReload(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	d, ledger, log := folders(t), &fakeLedger{}, &safeBuffer{}
-	r, err := OpenRevisions(t.Context(), d, ledger, NewMetrics(), slog.New(slog.NewJSONHandler(log, nil)), time.Now)
+	r, err := OpenRevisions(t.Context(), d, nil, ledger, NewMetrics(), slog.New(slog.NewJSONHandler(log, nil)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestReloadFollowsASwappedSymlink(t *testing.T) {
 	write(t, filepath.Join(dir, "b", "rules.csv"), strings.Replace(filePolicy, "L4", "L3", 1))
 	d.Policy = filepath.Join(dir, "current")
 	must(t, os.Symlink("a", d.Policy))
-	r, err := OpenRevisions(t.Context(), d, &fakeLedger{}, NewMetrics(), slog.New(slog.DiscardHandler), time.Now)
+	r, err := OpenRevisions(t.Context(), d, nil, &fakeLedger{}, NewMetrics(), slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestFirstGenerationIsRefusedWhole(t *testing.T) {
 		d := folders(t)
 		change(d)
 		ledger := &fakeLedger{}
-		r, err := OpenRevisions(t.Context(), d, ledger, NewMetrics(), slog.New(slog.DiscardHandler), time.Now)
+		r, err := OpenRevisions(t.Context(), d, nil, ledger, NewMetrics(), slog.New(slog.DiscardHandler), time.Now)
 		if err == nil || r != nil {
 			t.Errorf("%s: a bad first revision was taken", name)
 			continue
@@ -164,7 +164,7 @@ func TestFirstGenerationIsRefusedWhole(t *testing.T) {
 		}
 	}
 	d := folders(t)
-	if _, err := OpenRevisions(t.Context(), d, &fakeLedger{waitE: errors.New("full")}, NewMetrics(), slog.New(slog.DiscardHandler), time.Now); err == nil {
+	if _, err := OpenRevisions(t.Context(), d, nil, &fakeLedger{waitE: errors.New("full")}, NewMetrics(), slog.New(slog.DiscardHandler), time.Now); err == nil {
 		t.Error("a load that could not be recorded was taken")
 	}
 }

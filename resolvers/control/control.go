@@ -21,6 +21,14 @@ func (r *meResolver) Holds(ctx context.Context, obj *control.Me, typeArg string)
 	return s.holds(typeArg), nil
 }
 
+func (r *mutationResolver) ProposePolicy(ctx context.Context, approval string) (*control.PolicyRevision, error) {
+	return r.sign(ctx, approval, false)
+}
+
+func (r *mutationResolver) ApprovePolicy(ctx context.Context, approval string) (*control.PolicyRevision, error) {
+	return r.sign(ctx, approval, true)
+}
+
 func (r *queryResolver) Me(ctx context.Context) (*control.Me, error) {
 	req, s, err := reader(ctx)
 	if err != nil {
@@ -53,11 +61,22 @@ func (r *queryResolver) Explain(ctx context.Context, coordinate string, roles []
 	return r.explain(req, s, coordinate, asked{roles, department, purpose})
 }
 
+func (r *queryResolver) PolicyRevisions(ctx context.Context, last int) ([]control.PolicyRevision, error) {
+	return r.revisions(ctx, last)
+}
+
+func (r *queryResolver) PolicyDiff(ctx context.Context, from string, to string) (*control.PolicyChanges, error) {
+	return r.policyDiff(ctx, from, to)
+}
+
 func (r *Resolver) Me() control.MeResolver { return &meResolver{r} }
+
+func (r *Resolver) Mutation() control.MutationResolver { return &mutationResolver{r} }
 
 func (r *Resolver) Query() control.QueryResolver { return &queryResolver{r} }
 
 type (
-	meResolver    struct{ *Resolver }
-	queryResolver struct{ *Resolver }
+	meResolver       struct{ *Resolver }
+	mutationResolver struct{ *Resolver }
+	queryResolver    struct{ *Resolver }
 )

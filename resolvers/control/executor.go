@@ -33,6 +33,9 @@ type Config struct {
 	Ages Ages
 	// Lineage answers what is asked of the ledger.
 	Lineage Lineage
+	// Policies are the revisions that wait for two officers; nil where one is
+	// enough.
+	Policies Policies
 	// Limits bound query shapes; [DefaultLimits].
 	Limits plan.Limits
 	// Report is told of faults, which the reader learns of only as INTERNAL;
@@ -73,7 +76,7 @@ func New(cfg Config) (*Executor, error) {
 	if e.report == nil {
 		e.report = func(error) {}
 	}
-	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages, lineage: cfg.Lineage}
+	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages, lineage: cfg.Lineage, policies: cfg.Policies}
 	e.api = withoutDefer(generated.NewExecutableSchema(generated.Config{Resolvers: root}).Schema())
 	var err error
 	if e.documents, err = plan.NewDocuments(e.api, e.limits); err != nil {

@@ -37,4 +37,5 @@ type Resolver struct {
 	offices     Offices
 	ages        Ages
 	lineage     Lineage
+	policies    Policies // nil where one officer is enough
 }

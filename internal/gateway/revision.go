@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/authz/approval"
+	"github.com/weir-data/weir/schema"
+)
+
+// Revision is one state of all that decisions depend on: schema, policy, and
+// what the configuration says about them. Its digest is what officers sign.
+type Revision struct {
+	Schema   []schema.File    `json:"schema"`
+	Policy   []schema.File    `json:"policy"`
+	Settings RevisionSettings `json:"settings"`
+}
+
+// RevisionSettings are the part of a configuration that decisions depend on, and
+// who may approve the next revision.
+type RevisionSettings struct {
+	Levels              schema.Levels `json:"levels"`
+	Departments         []string      `json:"departments"`
+	PurposeRequiredFrom string        `json:"purposeRequiredFrom"`
+	HideFrom            string        `json:"hideFrom"`
+	Purposes            []string      `json:"purposes"`
+	Offices             authz.Offices `json:"offices"`
+	Roles               []string      `json:"roles"`
+	Officers            []officerText `json:"officers"`
+}
+
+// officerText is an officer as text.
+type officerText struct {
+	ID  string `json:"id"`
+	Key string `json:"key"`
+}
+
+// errRevision is the kind of the error of a kept revision that cannot be read.
+var errRevision = errors.New("kept revision cannot be read")
+
+// Revision reads what the folders hold now.
+func (d *Folders) Revision() (*Revision, error) {
+	t, err := d.read()
+	if err != nil {
+		return nil, err
+	}
+	return d.revision(t), nil
+}
+
+// revision names files by what they are called in their folder, so that it is
+// the same on every machine.
+func (d *Folders) revision(t *content) *Revision {
+	levels := d.SchemaSettings.Levels
+	if levels == nil {
+		levels = schema.DefaultLevels()
+	}
+	s := RevisionSettings{
+		Levels: levels, Departments: slices.Sorted(slices.Values(d.SchemaSettings.Departments)),
+		PurposeRequiredFrom: levels.Name(d.PolicySettings.PurposeRequiredFrom),
+		HideFrom:            levels.Name(d.PolicySettings.HideFrom),
+		Purposes:            slices.Sorted(slices.Values(d.PolicySettings.Purposes)),
+		Offices:             d.PolicySettings.Offices, Roles: d.PolicySettings.Roles,
+	}
+	for _, o := range d.Officers {
+		s.Officers = append(s.Officers, officerText{o.ID, approval.PublicText(o.Key)})
+	}
+	slices.SortFunc(s.Officers, func(a, b officerText) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	return &Revision{Schema: bare(t.schema), Policy: bare(t.policy), Settings: s}
+}
+
+func bare(files []schema.File) []schema.File {
+	out := make([]schema.File, len(files))
+	for i, f := range files {
+		out[i] = schema.File{Name: filepath.Base(f.Name), Text: f.Text}
+	}
+	return out
+}
+
+// Digest is the revision's name: 64 hexadecimal letters.
+func (r *Revision) Digest() (string, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("revision: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte("weir revision 1\n"), b...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// content turns it back into what folders hold.
+func (r *Revision) content() *content {
+	return &content{schema: r.Schema, policy: r.Policy, digest: digest(r.Schema, r.Policy)}
+}
+
+// folders are those of d, with the settings of the revision.
+func (r *Revision) folders(d Folders) (Folders, error) {
+	levels := r.Settings.Levels
+	from, known := levels.Rank(r.Settings.PurposeRequiredFrom)
+	hide, also := levels.Rank(r.Settings.HideFrom)
+	if !known || !also {
+		return d, fmt.Errorf("%w: it names no level", errRevision)
+	}
+	officers, err := r.Officers()
+	if err != nil {
+		return d, err
+	}
+	d.SchemaSettings.Levels, d.SchemaSettings.Departments = levels, r.Settings.Departments
+	d.PolicySettings = authz.Settings{
+		PurposeRequiredFrom: from, HideFrom: hide, Purposes: r.Settings.Purposes,
+		Roles: r.Settings.Roles, Offices: r.Settings.Offices,
+	}
+	d.Officers = officers
+	return d, nil
+}
+
+// Officers are those who may approve what follows the revision.
+func (r *Revision) Officers() ([]approval.Officer, error) {
+	var out []approval.Officer
+	for _, o := range r.Settings.Officers {
+		key, err := approval.ParsePublic(o.Key)
+		if err != nil {
+			return nil, fmt.Errorf("%w: officer %q: %w", errRevision, o.ID, err)
+		}
+		out = append(out, approval.Officer{ID: o.ID, Key: key})
+	}
+	return out, nil
+}
+
+// Table compiles the revision under the rest of d, for comparisons.
+func (r *Revision) Table(d Folders) (*authz.Table, error) {
+	d, err := r.folders(d)
+	if err != nil {
+		return nil, err
+	}
+	catalogue, policy, found := d.parse(r.content())
+	if found.Failed() || catalogue == nil {
+		return nil, &RefusedError{found}
+	}
+	return authz.Compile(policy, catalogue, d.PolicySettings)
+}
+
+// pack and unpackRevision are how a revision is kept.
+func (r *Revision) pack() ([]byte, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := json.NewEncoder(z).Encode(r); err != nil {
+		return nil, fmt.Errorf("revision: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("revision: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// maxRevision bounds what a kept revision unpacks to.
+const maxRevision = 256 << 20
+
+func unpackRevision(packed []byte) (*Revision, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRevision, err)
+	}
+	r := &Revision{}
+	if err := json.NewDecoder(io.LimitReader(z, maxRevision)).Decode(r); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRevision, err)
+	}
+	return r, nil
+}
