@@ -17,7 +17,7 @@ type Revision struct {
 	At           time.Time
 }
 
-// ErrParent: a revision does not follow the one in force; nothing was changed.
+// ErrParent means that a revision does not follow the one in force; nothing was changed.
 var ErrParent = errors.New("revision does not follow the one in force")
 
 // NoParent is the parent of the first revision.

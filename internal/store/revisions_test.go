@@ -29,7 +29,10 @@ func TestRevisions(t *testing.T) {
 		r    Revision
 		want error
 	}{
-		{second, ErrParent}, {first, nil}, {first, ErrParent}, {second, nil},
+		{second, ErrParent},
+		{first, nil},
+		{first, ErrParent},
+		{second, nil},
 		{Revision{Hash: hash("c"), Parent: hash("a"), How: "approved", Content: []byte{4}}, ErrParent},
 	} {
 		if err := s.Activate(t.Context(), c.r); !errors.Is(err, c.want) || c.want == nil && err != nil {

@@ -25,7 +25,7 @@ type Policies interface {
 	Sign(ctx context.Context, officer, text string, second bool) (Revision, error)
 }
 
-// ErrNoRevision: nothing waits, or no revision has that digest.
+// ErrNoRevision means that nothing waits, or no revision has that digest.
 var ErrNoRevision = errors.New("there is no such revision")
 
 // Names that stand for digests.
