@@ -24,9 +24,10 @@ deps:
 test: deps
 	WEIR_REQUIRE_DB=1 ./.ci/with-postgres $(MAKE) --no-print-directory unit race e2e
 
+# The tests of e2e have their own turn.
 unit:
 	$(GO) vet ./...
-	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v '/e2e')
 
 # The packages whose code runs side by side, with small fixtures: pure-Go SQLite
 # is some thirty times slower under the race detector.
@@ -34,7 +35,7 @@ race:
 	WEIR_SMALL=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./authz/... ./graph/... ./resolvers/... ./lineage/... ./internal/...
 
 # The real program over real HTTP: graphql-http's audits and the comparison with
-# graphql-js.
+# graphql-js. Its parts in one process: non-interference, and its power.
 e2e:
 	$(GO) test -count 1 -v -timeout $(TEST_TIMEOUT) ./e2e/...
 

@@ -164,8 +164,8 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			i := s.IntN(len(t.fields))
 			was := r.cells[i]
 			r.cells[i] = ss.otherCell(s, t, i, was, second)
-			// A handle seals a key in a bucket of 64 bytes: that a key is longer than
-			// docs/security.md allows shows in its length, and is left out here.
+			// That a key is very long shows in the length of its handle, as
+			// docs/threat-model.md says: left out here.
 			if r.cells[i] == was || slices.Contains(t.keys, i) && len(r.cells[i].text) > longestKey {
 				continue
 			}
