@@ -72,6 +72,7 @@ func exactIdentifiers(t *testing.T, h Harness) {
 					}
 				}
 			}
+			verifiesExactly(t, s.Adapter, id, names)
 			// Each row finds itself and no other in the other table, and back.
 			for _, pair := range [][2]string{{"t", "u"}, {"u", "t"}} {
 				outer, inner := id, text("oid")
@@ -183,6 +184,31 @@ func patterns(t *testing.T, h Harness) {
 			}
 			if diff := cmp.Diff(w.matching(&table, where), column(rows, 0)); diff != "" {
 				t.Errorf("%s %q (-want +got):\n%s", op, pattern, diff)
+			}
+		}
+	}
+}
+
+// verifiesExactly counts the rows of one key that have one value: a row has its
+// own and no other, and each question is answered with one number.
+func verifiesExactly(t *testing.T, a adapters.Adapter, id adapters.Column, names []string) {
+	t.Helper()
+	statement := compile(t, a, &adapters.Shape{
+		Table: "t", Count: true, Keys: []adapters.Column{id}, Params: []adapters.Param{{Kind: schema.String}},
+		Where: adapters.Compare{Column: id, Op: schema.Eq},
+	})
+	for _, key := range append(slices.Clone(names), "nobody") {
+		for _, stated := range append(slices.Clone(names), "nobody") {
+			rows, err := run(t.Context(), statement, true, []adapters.Arg{arg(stated)}, keysOf(key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "0"
+			if key == stated && key != "nobody" {
+				want = "1"
+			}
+			if got := column(rows, 0); !slices.Equal(got, []string{want}) {
+				t.Errorf("key %q with %q: counted %q, want %s", key, stated, got, want)
 			}
 		}
 	}
