@@ -58,7 +58,10 @@ func TestCompareWithGraphQLJS(t *testing.T) {
 	for i, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			s := e.run(t)
-			compare(t, s, reference, c, rows, seed+uint64(i), count/len(engines))
+			got := compare(t, s, reference, c, rows, seed+uint64(i), count/len(engines), nil)
+			if got.empty*2 > got.compared || got.refused*10 > count {
+				t.Errorf("the queries say too little: of %d, %d without a value, %d refused", count, got.empty, got.refused)
+			}
 		})
 	}
 }
@@ -89,7 +92,7 @@ func startPostgres(t *testing.T) *server {
 	return start(t, prepare(t, departments.String()))
 }
 
-func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue, rows map[string][]map[string]any, seed uint64, count int) {
+func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue, rows map[string][]map[string]any, seed uint64, count int, down []string) (sum comparison) {
 	values := map[schema.Coordinate][]any{}
 	for name, of := range rows {
 		for _, f := range c.Types[name].Fields {
@@ -108,7 +111,6 @@ func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue,
 	for _, name := range names {
 		reference.shape(t, name, s.schema(t, "demo-e2e-"+name))
 	}
-	refused, partial, empty, compared := 0, 0, 0, 0
 	for i := range count {
 		name := names[i%len(names)]
 		g := &generator{r: rand.New(rand.NewPCG(seed, uint64(i))), c: c, values: values, people: rows, role: roles()[name]}
@@ -117,12 +119,12 @@ func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue,
 		if err != nil {
 			t.Fatalf("query %d of seed %d: %v\n%s\n%s", i, seed, err, query, variables)
 		}
-		want := reference.ask(t, query, variables, name)
+		want := reference.ask(t, query, variables, name, down)
 		if want.Refused != (got.Data == nil) {
 			t.Fatalf("query %d of seed %d: graphql-js refused: %v; Weir: %s\n%s\n%s", i, seed, want.Refused, got, query, variables)
 		}
 		if want.Refused {
-			refused++
+			sum.refused++
 			continue
 		}
 		if string(got.Data) != want.Data {
@@ -143,19 +145,20 @@ func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue,
 		if strings.Join(paths, " ") != strings.Join(want.Errors, " ") {
 			t.Fatalf("query %d of seed %d as %s: errors differ\n%s\n%s\nWeir %v\ngraphql-js %v", i, seed, name, query, variables, paths, want.Errors)
 		}
-		compared++
+		sum.compared++
 		if len(paths) > 0 {
-			partial++
+			sum.partial++
 		}
 		if !strings.Contains(want.Data, `":"`) {
-			empty++
+			sum.empty++
 		}
 	}
-	t.Logf("%d answers equal to the byte (%d with errors, %d without a value), %d refused by both", compared, partial, empty, refused)
-	if empty*2 > compared || refused*10 > count {
-		t.Errorf("the queries say too little: of %d, %d without a value, %d refused", count, empty, refused)
-	}
+	t.Logf("%d answers equal to the byte (%d with errors, %d without a value), %d refused by both", sum.compared, sum.partial, sum.empty, sum.refused)
+	return sum
 }
+
+// comparison counts what a comparison met.
+type comparison struct{ compared, partial, empty, refused int }
 
 func diff(got, want string) string {
 	pretty := func(s string) string {
@@ -362,9 +365,14 @@ type referenceAnswer struct {
 	Errors  []string
 }
 
-func (r *reference) ask(t *testing.T, query, variables, role string) referenceAnswer {
+// ask asks the reference, with the types in down out of reach.
+func (r *reference) ask(t *testing.T, query, variables, role string, down []string) referenceAnswer {
 	t.Helper()
-	line := r.exchange(t, `{"query":`+printJSON(query)+`,"variables":`+variables+`,"role":"`+role+`"}`)
+	unreachable, err := json.Marshal(append([]string{}, down...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := r.exchange(t, `{"query":`+printJSON(query)+`,"variables":`+variables+`,"role":"`+role+`","down":`+string(unreachable)+`}`)
 	var a referenceAnswer
 	if err := json.Unmarshal([]byte(line), &a); err != nil {
 		t.Fatalf("%v: %s", err, line)

@@ -1,7 +1,8 @@
 // The reference: graphql-js over the same rows, with resolvers that implement
 // the rules of the data API in the plainest way. Reads lines of JSON on stdin:
 // first {model, rows}, then {sdl, role} for each reader, with the schema that he
-// may know, then one {query, variables, role} each; answers one line each:
+// may know, then one {query, variables, role, down} each, down being the types
+// whose department does not answer; answers one line each:
 // {data: "<JSON text>", errors: ["persons.permits", …], refused}.
 //
 // model.types:  name -> {key: [field], fields: {name: {kind, list, relation}}}
@@ -31,7 +32,10 @@ function build(sdl) {
   return s;
 }
 
-function answer({ query, variables, role }) {
+// Down is the one error that the rules raise themselves.
+class Down extends Error {}
+
+function answer({ query, variables, role, down = [] }) {
   const schema = schemas[role];
   let document;
   try {
@@ -40,14 +44,14 @@ function answer({ query, variables, role }) {
     return { refused: true };
   }
   if (validate(schema, document).length > 0) return { refused: true };
-  const context = { role: model.roles[role] };
+  const context = { role: model.roles[role], down };
   const result = execute({
     schema, document, variableValues: variables, contextValue: context,
     fieldResolver: resolve,
   });
   if (!('data' in result)) return { refused: true };
-  // The rules raise no errors of their own on these rows: one is a fault here.
-  if (result.errors?.some((e) => e.originalError)) throw result.errors.find((e) => e.originalError).originalError;
+  const fault = result.errors?.find((e) => e.originalError && !(e.originalError instanceof Down));
+  if (fault) throw fault.originalError;
   const errors = new Set((result.errors ?? []).map((e) => (e.path ?? []).filter((p) => typeof p === 'string').join('.')));
   return { data: JSON.stringify(result.data), errors: [...errors].sort() };
 }
@@ -60,12 +64,19 @@ function resolve(source, args, context, info) {
   if (context.role.withheld.includes(`${parentType.name}.${fieldName}`)) return null;
   const field = type.fields[fieldName];
   if (!field.relation) return source[fieldName];
+  reach(field.relation.target, context);
   return relation(source, field.relation, args, context);
+}
+
+// reach fails when a department that the type's rows come from does not answer.
+function reach(type, context) {
+  if (members(type).some((m) => context.down.includes(m))) throw new Down();
 }
 
 function root(name, args, context) {
   const r = model.roots[name];
   if (context.role.closed?.includes(r.type)) return null;
+  reach(r.type, context);
   const by = (row) => (r.by ?? []).every((f) => row[f] === args[f]);
   switch (r.kind) {
     case 'get':
