@@ -80,6 +80,7 @@ func TestReadmeRuns(t *testing.T) {
 		{`{"data":{"person":{"name":"谢艳","idNumber":"990001198510290004","district":"番禺区"}}`},
 		{"as window-clerk", "masked 1", "withheld 1", "as case-officer", "clear 1"},
 		{`{"data":{"right":true,"wrong":false}`},
+		{`{"data":{"personsAggregate":[{"group":{"district":"`, `"noised":[{"field":"Person","path":"personsAggregate.count","level":"L2"}]`},
 	} {
 		got := run(blocks[1+i])
 		for _, w := range want {

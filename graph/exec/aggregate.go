@@ -142,12 +142,11 @@ func (r *run) aggregate(s *step) bool {
 		r.buf = append(r.buf, null...)
 		return false
 	}
+	spec := r.prog.fetches[s.field.Aggregated.ID].Aggregate
 	if !res.counted { // aliases may share the fetch
 		res.counted = true
-		r.req.Reads.Rows += uint64(res.tallied)                                   //nolint:gosec // a number of rows
-		r.req.Reads.Count(s.field.Use, lineage.Clear, uint32(len(res.groupRows))) //nolint:gosec // bounded by the request's bytes
+		r.req.Reads.Rows += uint64(res.tallied) //nolint:gosec // a number of rows
 	}
-	spec := r.prog.fetches[s.field.Aggregated.ID].Aggregate
 	groups := res.groupRows
 	if len(groups) > spec.Limit {
 		groups = groups[:spec.Limit]

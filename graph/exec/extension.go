@@ -48,7 +48,7 @@ func (r *run) extension(dst []byte) []byte {
 		}
 		dst = append(append(append(dst, '"'), name...), '"', ':')
 	}
-	if len(p.Access.Masked)+len(p.Access.Withheld) > 0 {
+	if len(p.Access.Masked)+len(p.Access.Withheld)+len(p.Access.Noised) > 0 {
 		member("access")
 		dst = append(dst, p.Access.JSON...)
 	}

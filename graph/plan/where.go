@@ -231,7 +231,7 @@ func (b *builder) refuse(code Code, r *rights, want authz.Caps, what, path strin
 	case FieldNotSortable:
 		b.failf(code, what+" cannot be sorted by", path, at)
 	case FieldNotAggregatable:
-		b.failf(code, what+" cannot be aggregated or grouped by in this way", path, at)
+		b.failf(code, what+" may not be used in this aggregate", path, at)
 	default:
 		b.failf(code, what+" cannot be filtered by", path, at)
 	}
