@@ -67,6 +67,17 @@ func TestCompareWithGraphQLJS(t *testing.T) {
 }
 
 func startPostgres(t *testing.T) *server {
+	url := postgresOrSkip(t)
+	const prefix = "weir_e2e"
+	if err := guangdong.WritePostgres(t.Context(), url, prefix, guangdong.Options{People: people}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, prepare(t, postgresDepartments(t, url, prefix)))
+}
+
+// postgresOrSkip gives the address of the server for tests.
+func postgresOrSkip(t *testing.T) string {
+	t.Helper()
 	url := os.Getenv("WEIR_TEST_POSTGRES")
 	if url == "" {
 		if os.Getenv("WEIR_REQUIRE_DB") != "" {
@@ -74,11 +85,12 @@ func startPostgres(t *testing.T) *server {
 		}
 		t.Skip("SKIPPED: WEIR_TEST_POSTGRES is not set; make test starts a server")
 	}
-	const prefix = "weir_e2e"
-	if err := guangdong.WritePostgres(t.Context(), url, prefix, guangdong.Options{People: people}, nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("WEIR_E2E_POSTGRES", url)
+	return url
+}
+
+// postgresDepartments is the YAML of the example's departments on a server.
+func postgresDepartments(t *testing.T, url, prefix string) string {
+	t.Helper()
 	var departments strings.Builder
 	for _, d := range guangdong.Departments() {
 		own := strings.Replace(url, "/postgres?", "/"+guangdong.DatabaseName(prefix, d)+"?", 1)
@@ -89,7 +101,7 @@ func startPostgres(t *testing.T) *server {
 		t.Setenv(name, own)
 		fmt.Fprintf(&departments, "  %s: {driver: postgres, url: \"${%s}\", titles: {zh: 一, en: one}}\n", d, name)
 	}
-	return start(t, prepare(t, departments.String()))
+	return departments.String()
 }
 
 func compare(t *testing.T, s *server, reference *reference, c *schema.Catalogue, rows map[string][]map[string]any, seed uint64, count int, down []string) (sum comparison) {

@@ -56,8 +56,8 @@ func (w *rewriting) name(prefix string) string {
 	return fmt.Sprintf("%s%d", prefix, w.names)
 }
 
-// set prints a selection set on a type. taken tells that the names of roots must
-// not meet.
+// set prints a selection set on a type; fields of a root set all get aliases, so
+// that they do not meet.
 func (w *rewriting) set(typ string, ss []*selection, root bool) string {
 	if w.chance(2) && len(ss) > 1 {
 		ss = slices.Clone(ss)
@@ -94,21 +94,31 @@ func (w *rewriting) set(typ string, ss []*selection, root bool) string {
 			w.used["a field left out"]++
 		}
 	}
-	body := "{ " + strings.Join(parts, " ") + " }"
-	if w.chance(4) && len(w.fragments) < 20 {
+	if w.chance(3) && len(w.fragments) < 20 {
+		// A part of the set stands in a fragment, anywhere among the others.
 		w.used["fragments"]++
+		at := w.r.IntN(len(parts))
+		inner := "{ " + strings.Join(parts[at:], " ") + " }"
+		parts = slices.Clone(parts[:at])
 		switch w.r.IntN(3) {
 		case 0:
-			body = "{ ... " + w.directive() + body + " }"
+			inner = "... " + w.directive() + inner
 		case 1:
-			body = "{ ... on " + typ + " " + w.directive() + body + " }"
+			inner = "... on " + typ + " " + w.directive() + inner
 		default:
 			name := w.name("F")
-			w.fragments = append(w.fragments, "fragment "+name+" on "+typ+" "+body)
-			body = "{ ..." + name + " " + w.directive() + "}"
+			w.fragments = append(w.fragments, "fragment "+name+" on "+typ+" "+inner)
+			inner = "..." + name + " " + w.directive()
+			if w.chance(3) {
+				parts = append(parts, "..."+name)
+			}
+		}
+		parts = append(parts, inner)
+		if w.chance(2) {
+			w.r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 		}
 	}
-	return body
+	return "{ " + strings.Join(parts, " ") + " }"
 }
 
 func (w *rewriting) field(s *selection, mustAlias bool) string {
