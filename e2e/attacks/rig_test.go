@@ -61,6 +61,12 @@ func (c *current) Current() *plan.Generation {
 	return c.g
 }
 
+func (c *current) set(g *plan.Generation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.g = g
+}
+
 // options change a rig before it starts.
 type options struct {
 	// schema and policy replace the example's when they are not "".
@@ -69,6 +75,8 @@ type options struct {
 	hideFrom       string
 	trusted        *gateway.Trusted
 	budgets        exec.Budgets
+	// wrap changes what the sources answer.
+	wrap func(adapters.Rows, error) (adapters.Rows, error)
 }
 
 // quiet says that spending is without end.
@@ -174,7 +182,7 @@ func (r *rig) serve(o options, dir string) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = a.Close() })
-		counted[name] = countedAdapter{a, r}
+		counted[name] = countedAdapter{a, r, o.wrap}
 	}
 	report := func(err error) {
 		r.mu.Lock()
@@ -234,7 +242,8 @@ func (r *rig) serve(o options, dir string) {
 // countedAdapter notes every statement that is sent.
 type countedAdapter struct {
 	adapters.Adapter
-	r *rig
+	r    *rig
+	wrap func(adapters.Rows, error) (adapters.Rows, error)
 }
 
 func (a countedAdapter) Compile(s *adapters.Shape) (adapters.Statement, error) {
@@ -242,19 +251,23 @@ func (a countedAdapter) Compile(s *adapters.Shape) (adapters.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return countedStatement{st, a.r}, nil
+	return countedStatement{st, a}, nil
 }
 
 type countedStatement struct {
 	adapters.Statement
-	r *rig
+	a countedAdapter
 }
 
 func (s countedStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
-	s.r.mu.Lock()
-	s.r.sent = append(s.r.sent, s.Statement.String())
-	s.r.mu.Unlock()
-	return s.Statement.Fetch(ctx, args, keys)
+	s.a.r.mu.Lock()
+	s.a.r.sent = append(s.a.r.sent, s.Statement.String())
+	s.a.r.mu.Unlock()
+	rows, err := s.Statement.Fetch(ctx, args, keys)
+	if s.a.wrap != nil {
+		return s.a.wrap(rows, err)
+	}
+	return rows, err
 }
 
 // statements gives what was sent since it was last asked.
