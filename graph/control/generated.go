@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	Me() MeResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
+	Subscription() SubscriptionResolver
 }
 
 type DirectiveRoot struct {
@@ -58,6 +59,9 @@ type QueryResolver interface {
 	Flows(ctx context.Context, department string, from *string, to *string) (*FlowReport, error)
 	Field(ctx context.Context, coordinate string, from *string, to *string) (*FieldReport, error)
 	AboutMe(ctx context.Context, first *int, after *string) (*AboutMe, error)
+}
+type SubscriptionResolver interface {
+	ReadsOfMyDepartment(ctx context.Context, department *string) (<-chan *ReadRecord, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -135,6 +139,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 				Data: buf.Bytes(),
 			}
 		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
 
 	default:
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "unsupported GraphQL operation"))
@@ -169,6 +190,7 @@ in the data graph.
 schema {
   query: Query
   mutation: Mutation
+  subscription: Subscription
 }
 
 type Query {
@@ -651,6 +673,15 @@ type KindField {
   name: String!
   category: String
   outcome: ReadOutcome!
+}
+
+type Subscription {
+  """
+  刚刚读走 · Records that use fields of the reader's department, as they come, for
+  its owner; an auditor may name any department, or none for all. Looks into the
+  ledger are not among them. As text/event-stream.
+  """
+  readsOfMyDepartment(department: String): ReadRecord
 }
 `, BuiltIn: false},
 }
@@ -1561,6 +1592,20 @@ func (ec *executionContext) field_Query_reads_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["after"] = arg2
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_readsOfMyDepartment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "department",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["department"] = arg0
 	return args, nil
 }
 
@@ -6408,6 +6453,50 @@ func (ec *executionContext) fieldContext_Sharing_basis(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Sharing", field, false, false, "String")
 }
 
+func (ec *executionContext) _Subscription_readsOfMyDepartment(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_readsOfMyDepartment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().ReadsOfMyDepartment(ctx, fc.Args["department"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ReadRecord) graphql.Marshaler {
+			return ec.marshalOReadRecord2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReadRecord(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_readsOfMyDepartment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReadRecord(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_readsOfMyDepartment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Titles_zh(ctx context.Context, field graphql.CollectedField, obj *Titles) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9498,6 +9587,26 @@ func (ec *executionContext) _Sharing(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "readsOfMyDepartment":
+		return ec._Subscription_readsOfMyDepartment(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
+}
+
 var titlesImplementors = []string{"Titles"}
 
 func (ec *executionContext) _Titles(ctx context.Context, sel ast.SelectionSet, obj *Titles) graphql.Marshaler {
@@ -10744,6 +10853,13 @@ func (ec *executionContext) marshalOReadPage2ᚖgithubᚗcomᚋweirᚑdataᚋwei
 		return graphql.Null
 	}
 	return ec._ReadPage(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReadRecord2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReadRecord(ctx context.Context, sel ast.SelectionSet, v *ReadRecord) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReadRecord(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOReason2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReason(ctx context.Context, v any) (*Reason, error) {

@@ -377,6 +377,9 @@ type Sharing struct {
 	Basis *string     `json:"basis,omitempty"`
 }
 
+type Subscription struct {
+}
+
 // Names for people; an absent one is null.
 type Titles struct {
 	Zh *string `json:"zh,omitempty"`

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -59,8 +60,8 @@ type Config struct {
 	Purposes []string
 	// BodyLimit bounds a request's body in bytes.
 	BodyLimit int
-	// Concurrent bounds the requests executed at once, and QueueTimeout how
-	// long one waits for its turn.
+	// Concurrent bounds the requests executed at once, and the streams open at
+	// once; QueueTimeout is how long a request waits for its turn.
 	Concurrent   int
 	QueueTimeout time.Duration
 	// RequestTimeout bounds the execution of one request.
@@ -86,6 +87,9 @@ type Front struct {
 	cfg       Config
 	tokens    *tokenCache
 	turns     chan struct{}
+	streams   chan struct{}
+	stopping  chan struct{} // closed when no request is taken any more
+	stop      sync.Once
 	strangers *strangers
 	bodies    bodyBuffers
 	patience  patience
@@ -109,6 +113,8 @@ func New(cfg Config) (*Front, error) {
 		cfg:       cfg,
 		tokens:    newTokenCache(cfg.Authenticator, cfg.Now),
 		turns:     make(chan struct{}, cfg.Concurrent),
+		streams:   make(chan struct{}, cfg.Concurrent),
+		stopping:  make(chan struct{}),
 		strangers: newStrangers(cfg.Log, cfg.Now),
 		patience:  patience{now: time.Now},
 	}
@@ -121,7 +127,7 @@ func (f *Front) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", &graph{front: f, name: "data", kind: "query", executor: f.cfg.Data, trusted: f.cfg.Trusted})
 	if f.cfg.Control != nil {
-		mux.Handle("/control/graphql", &graph{front: f, name: "control", kind: "control", executor: f.cfg.Control})
+		mux.Handle("/control/graphql", &graph{front: f, name: controlName, kind: "control", executor: f.cfg.Control, streams: true})
 	}
 	mux.Handle("/schema.graphql", &sdl{front: f})
 	mux.HandleFunc("/healthz", f.health)

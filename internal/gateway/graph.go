@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -24,7 +23,11 @@ type graph struct {
 	kind     string // of a record whose executor says nothing else
 	executor graphql.GraphExecutor
 	trusted  *Trusted // the graph's registered documents
+	streams  bool     // has subscriptions
 }
+
+// controlName names the control graph.
+const controlName = "control"
 
 // exchange is one request and its answer. Its gate is the only way a body
 // leaves; an exchange has no other access to the response.
@@ -81,6 +84,10 @@ func (x *exchange) fail(r *http.Request, why *refusal) {
 // comes after the token is verified.
 func (x *exchange) handle(r *http.Request) {
 	x.media = negotiate(r.Header.Values("Accept"))
+	events := x.streams && r.Method == http.MethodPost && wantsEvents(r.Header.Values("Accept"))
+	if events && x.media == unacceptable {
+		x.media = graphQLJSON // of a refusal before the first event
+	}
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		x.gate.allow("GET, POST")
 		x.fail(r, &refusal{code: plan.MethodNotAllowed})
@@ -112,6 +119,10 @@ func (x *exchange) handle(r *http.Request) {
 	}
 	if why != nil {
 		x.fail(r, why)
+		return
+	}
+	if events {
+		x.subscribe(r, p)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), x.front.cfg.RequestTimeout)
@@ -248,12 +259,7 @@ func (f *Front) endTurn() { <-f.turns }
 // execute runs the operation and hands what came of it to the gate.
 func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
 	ctx = graphql.StartOperationTrace(resolvers.WithRequest(ctx, x.request))
-	now := graphql.Now()
-	raw := &graphql.RawParams{
-		Query: p.query, OperationName: p.operation, Variables: p.variables, Extensions: p.extensions,
-		ReadTime: graphql.TraceTiming{Start: now, End: now},
-	}
-	op, list := x.executor.CreateOperationContext(ctx, raw)
+	op, list := x.executor.CreateOperationContext(ctx, rawParams(p))
 	if pool, ok := x.executor.(releaser); ok {
 		defer pool.Release(op)
 	}
@@ -270,19 +276,27 @@ func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
 		x.fail(r, &refusal{plan.MethodNotAllowed, "a GET runs queries only"})
 		return
 	}
-	respond, ctx := x.executor.DispatchOperation(ctx, op)
-	response := respond(ctx)
-	if response == nil {
-		// The executor gave up: the deadline passed, or the reader went away.
-		code := plan.Internal
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			code = plan.SourceTimeout
-		}
-		response = &graphql.Response{Errors: gqlerror.List{{
-			Message: failureOf(code).sentence, Extensions: map[string]any{"code": string(code)},
-		}}}
+	if op.Operation != nil && op.Operation.Operation == ast.Subscription {
+		x.fail(r, &refusal{plan.NotAcceptable, "a subscription is answered as text/event-stream, to a POST that accepts it"})
+		return
 	}
-	x.gate.release(x, response)
+	respond, ctx := x.executor.DispatchOperation(ctx, op)
+	x.gate.release(x, answerOf(ctx, respond))
+}
+
+func rawParams(p *params) *graphql.RawParams {
+	now := graphql.Now()
+	return &graphql.RawParams{
+		Query: p.query, OperationName: p.operation, Variables: p.variables, Extensions: p.extensions,
+		ReadTime: graphql.TraceTiming{Start: now, End: now},
+	}
+}
+
+// refusedResponse is the answer of an executor that gave none.
+func refusedResponse(code plan.Code) *graphql.Response {
+	return &graphql.Response{Errors: gqlerror.List{{
+		Message: failureOf(code).sentence, Extensions: map[string]any{"code": string(code)},
+	}}}
 }
 
 // releaser is an executor that takes an operation's memory back once the bytes

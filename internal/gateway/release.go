@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,6 +37,12 @@ type Ticket interface {
 type gate struct {
 	w     http.ResponseWriter
 	front *Front
+
+	// events makes each answer an event of a stream, see stream.go; last that
+	// nothing comes after it.
+	events, last bool
+	opened       bool // the stream has begun
+	broken       bool // the reader does not take it any more
 
 	// What left, for metrics and logs.
 	left    bool
@@ -189,18 +196,40 @@ func (g *gate) lost(x *exchange, o outcome) plan.Code {
 	if !o.executed {
 		return ""
 	}
-	if expired(x.subject, g.front.cfg.Now()) || g.front.revoked(x.subject) {
+	return x.lost(x.request.Reads.Coordinates)
+}
+
+// lost is what the reader has lost since the request began, if anything: his
+// token, or a right on one of the coordinates.
+func (x *exchange) lost(coordinates []schema.Coordinate) plan.Code {
+	f := x.front
+	if expired(x.subject, f.cfg.Now()) || f.revoked(x.subject) {
 		return plan.Unauthenticated
 	}
-	current := g.front.cfg.Generations.Current()
+	current := f.cfg.Generations.Current()
 	if current == x.request.Generation {
 		return ""
 	}
-	if current == nil || !g.front.apart(current, x.subject) ||
-		narrower(x.request.Generation, current, x.subject.Profile(x.request.Purpose), x.request.Reads.Coordinates) {
+	profile := x.subject.Profile(x.request.Purpose)
+	if current == nil || !f.apart(current, x.subject) || narrower(x.request.Generation, current, profile, coordinates) {
+		return plan.PolicyChanged
+	}
+	if x.name == controlName && fewerRoles(x.request.Generation, current, profile) {
 		return plan.PolicyChanged
 	}
 	return ""
+}
+
+// fewerRoles reports whether the reader has lost a role. Offices and ownership
+// are roles, and what the control graph shows hangs on them.
+func fewerRoles(old, current *plan.Generation, p authz.Profile) bool {
+	is := current.Table.View(p).Roles()
+	for _, role := range old.Table.View(p).Roles() {
+		if !slices.Contains(is, role) {
+			return true
+		}
+	}
+	return false
 }
 
 // narrower reports whether the new generation holds back anything that the old
@@ -297,12 +326,17 @@ func (a answer) appendTail(b []byte, led bool) []byte {
 
 // write is the only place where a graph's body is written, at most once.
 func (g *gate) write(status int, contentType []string, parts ...[]byte) {
-	if g.left {
+	if g.left && !g.events || g.last {
 		return
 	}
 	g.left, g.status = true, status
 	for _, p := range parts {
 		g.bytes += len(p)
+	}
+	if g.events {
+		g.open()
+		g.event(parts)
+		return
 	}
 	h := g.w.Header()
 	h["Content-Type"] = contentType
@@ -312,6 +346,56 @@ func (g *gate) write(status int, contentType []string, parts ...[]byte) {
 		if _, err := g.w.Write(p); err != nil {
 			return // the reader went away; the record stands
 		}
+	}
+}
+
+// open begins a stream; the status of its answers is in the events.
+func (g *gate) open() {
+	if g.opened {
+		return
+	}
+	g.opened = true
+	g.w.Header().Set("Content-Type", eventStream+"; charset=utf-8")
+	g.w.WriteHeader(http.StatusOK)
+}
+
+// event writes an answer as one event. JSON of ours has no line break outside
+// of strings, where it is escaped.
+func (g *gate) event(parts [][]byte) {
+	g.flush(append(append([][]byte{[]byte("event: next\ndata: ")}, parts...), []byte("\n\n"))...)
+}
+
+// beat is a comment, which keeps an idle stream from being taken for dead.
+func (g *gate) beat() {
+	if g.events && !g.last {
+		g.open()
+		g.flush([]byte(":\n\n"))
+	}
+}
+
+// complete ends a stream.
+func (g *gate) complete() {
+	if g.events && g.opened && !g.broken {
+		g.flush([]byte("event: complete\ndata:\n\n"))
+	}
+	g.last = true
+}
+
+// ended reports that nothing more may or can be sent.
+func (g *gate) ended() bool { return g.last || g.broken }
+
+// flush sends at once, and gives up a reader who does not take it in time.
+func (g *gate) flush(parts ...[]byte) {
+	control := http.NewResponseController(g.w)
+	_ = control.SetWriteDeadline(time.Now().Add(eventPatience))
+	for _, p := range parts {
+		if _, err := g.w.Write(p); err != nil {
+			g.broken = true
+			return
+		}
+	}
+	if err := control.Flush(); err != nil {
+		g.broken = true
 	}
 }
 

@@ -38,6 +38,7 @@ func (f *Front) Serve(ctx context.Context, l, metrics net.Listener, s config.Ser
 		})
 		group.Go(func() error {
 			<-running.Done()
+			f.stop.Do(func() { close(f.stopping) }) // streams would never end by themselves
 			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
 			defer cancel()
 			if err := server.Shutdown(grace); err != nil {

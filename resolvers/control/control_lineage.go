@@ -42,3 +42,15 @@ func (r *queryResolver) AboutMe(ctx context.Context, first *int, after *string) 
 	}
 	return l.aboutMe(ctx, first, after)
 }
+
+func (r *subscriptionResolver) ReadsOfMyDepartment(ctx context.Context, department *string) (<-chan *control.ReadRecord, error) {
+	l, err := r.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.follow(ctx, department)
+}
+
+func (r *Resolver) Subscription() control.SubscriptionResolver { return &subscriptionResolver{r} }
+
+type subscriptionResolver struct{ *Resolver }

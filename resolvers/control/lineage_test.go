@@ -1,12 +1,15 @@
 package control_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-data/weir/internal/keyring"
@@ -22,6 +25,8 @@ type ledger struct {
 	ring  *keyring.Ring
 	clock time.Time
 	log   *lineage.Log
+	dir   string
+	index *index.Index
 }
 
 const mother, father = "990001198510290004", "990001198001010019"
@@ -70,9 +75,11 @@ func newLedger(t *testing.T) (control.Lineage, *ledger) {
 	if err := x.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	l.dir, l.index = dir, x
+	now := l.clock.Add(time.Hour)
 	return control.Lineage{
 		Index: x, Keys: ring, Owners: map[string]string{"public_security": "officer", "market": ""},
-		Sealed: map[string]time.Duration{"cases": 90 * 24 * time.Hour}, Now: func() time.Time { return l.clock.Add(time.Hour) },
+		Sealed: map[string]time.Duration{"cases": 90 * 24 * time.Hour}, Now: func() time.Time { return now },
 	}, l
 }
 
@@ -265,5 +272,61 @@ func TestAboutMe(t *testing.T) {
 	good(t, e, req, about)
 	if len(req.Reads.Uses) == 0 || req.Reads.Uses[0].Coordinate != (schema.Coordinate{Type: "Query", Field: "aboutMe"}) {
 		t.Errorf("the look was not recorded: %+v", req.Reads.Uses)
+	}
+}
+
+// TestFollow: an owner is told of reads of his department's fields as they come,
+// not of those before, of other departments', or sealed ones; nobody else is.
+func TestFollow(t *testing.T) {
+	cfg, l := newLedger(t)
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	start := func(req *resolvers.Request) (graphql.ResponseHandler, context.Context, context.CancelFunc) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(graphql.StartOperationTrace(t.Context()))
+		t.Cleanup(cancel)
+		req.Generation = generation(t)
+		ctx = resolvers.WithRequest(ctx, req)
+		op, list := e.CreateOperationContext(ctx, &graphql.RawParams{Query: `subscription { readsOfMyDepartment { purpose fields { coordinate clear } } }`})
+		if len(list) > 0 {
+			t.Fatal(list)
+		}
+		respond, ctx := e.DispatchOperation(ctx, op)
+		return respond, ctx, cancel
+	}
+	respond, ctx, _ := start(reader("guest", ""))
+	if r := respond(ctx); r == nil || len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "FORBIDDEN" {
+		t.Errorf("a guest: %+v", r)
+	}
+	respond, ctx, cancel := start(owner())
+	answers := make(chan string)
+	go func() {
+		for r := respond(ctx); r != nil; r = respond(ctx) {
+			answers <- string(r.Data)
+		}
+		close(answers)
+	}()
+	var err error
+	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Clock: func() time.Time { return l.clock }}); err != nil {
+		t.Fatal(err)
+	}
+	use := lineage.Use{Department: "public_security", Table: "person", Column: "name", Coordinate: schema.Coordinate{Type: "Person", Field: "name"}, Level: 2, Use: lineage.Select}
+	other := lineage.Use{Department: "market", Table: "company", Column: "name", Coordinate: schema.Coordinate{Type: "Company", Field: "name"}, Use: lineage.Select}
+	counts := []lineage.Counts{{Clear: 1}, {Clear: 1}}
+	l.add(t, "g-1", "", "", []lineage.Use{other}, counts[:1])
+	l.add(t, "o-1", "public_security", "cases", []lineage.Use{use}, counts[:1], mother)
+	l.add(t, "c-1", "counter-office", "registration", []lineage.Use{use, other}, counts, mother)
+	l.add(t, "c-1", "counter-office", "", []lineage.Use{use}, counts[:1], mother)
+	if err := errors.Join(l.log.Close(), l.index.CatchUp(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"registration"`, `null`} {
+		want = `{"readsOfMyDepartment":{"purpose":` + want + `,"fields":[{"coordinate":"Person.name","clear":1}]}}`
+		if got := <-answers; got != want {
+			t.Errorf("%s instead of %s", got, want)
+		}
+	}
+	cancel()
+	if more, ok := <-answers; ok {
+		t.Errorf("more: %s", more)
 	}
 }
