@@ -62,25 +62,33 @@ func TestKilledUnderLoad(t *testing.T) {
 		clients.Wait()
 		cancel()
 	}
+	records := recorded(t, dir)
+	if len(receipts) < 20*rounds {
+		t.Errorf("only %d answers in %d rounds: too few to mean anything", len(receipts), rounds)
+	}
+	for r := range receipts {
+		if records[r] != 1 {
+			t.Errorf("receipt %s has %d records, want 1", r, records[r])
+		}
+	}
+	t.Logf("%d rounds, %d answers, each with its record; %d records", rounds, len(receipts), len(records))
+}
+
+// recorded counts the records of a state folder by their position, which is the
+// receipt of the answer.
+func recorded(t *testing.T, dir string) map[string]int {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, "lineage", "tail", "--state", filepath.Join(dir, "state"), "--json", "--last", "10000000").Output()
 	if err != nil {
 		t.Fatalf("lineage tail: %v", err)
 	}
-	recorded := map[string]int{}
+	records := map[string]int{}
 	for line := range strings.Lines(string(out)) {
 		var r struct{ Position string }
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		recorded[r.Position]++
+		records[r.Position]++
 	}
-	if len(receipts) < 20*rounds {
-		t.Errorf("only %d answers in %d rounds: too few to mean anything", len(receipts), rounds)
-	}
-	for r := range receipts {
-		if recorded[r] != 1 {
-			t.Errorf("receipt %s has %d records, want 1", r, recorded[r])
-		}
-	}
-	t.Logf("%d rounds, %d answers, each with its record; %d records", rounds, len(receipts), len(recorded))
+	return records
 }
