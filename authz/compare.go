@@ -22,6 +22,7 @@ type Sample struct {
 // Comparison is what a comparison of a table with Casbin found.
 type Comparison struct {
 	Tuples      int
+	Granted     int // tuples on which something is granted
 	Rules       int // rules of the policy that some tuple was made for
 	Differences []Difference
 }
@@ -155,6 +156,9 @@ func (k *comparison) try(i int) error {
 		return err
 	}
 	k.found.Tuples++
+	if table != None {
+		k.found.Granted++
+	}
 	if table != casbin {
 		k.found.Differences = append(k.found.Differences, Difference{profile, at.coordinate, scopes, table, casbin})
 	}

@@ -117,9 +117,12 @@ const noRole = ""
 type diffSide struct {
 	table    *Table
 	deciders map[string]*decider // by role
+	own      map[string]bool     // roles with rules that depend on the reader's department
 }
 
-func newDiffSide(t *Table) diffSide { return diffSide{t, map[string]*decider{}} }
+func newDiffSide(t *Table) diffSide {
+	return diffSide{t, map[string]*decider{}, map[string]bool{}}
+}
 
 // decider gives the rules of a role with all that it inherits.
 func (s *diffSide) decider(role string) *decider {
@@ -128,8 +131,16 @@ func (s *diffSide) decider(role string) *decider {
 		d = &decider{table: s.table}
 		d.collect(s.table.inherits.closure(role))
 		s.deciders[role] = d
+		s.own[role] = d.ownDepartment()
 	}
 	return d
+}
+
+// ownDepartment reports whether some rule of the role depends on the reader's
+// department.
+func (s *diffSide) ownDepartment(role string) bool {
+	s.decider(role)
+	return s.own[role]
 }
 
 // pairedCell is a coordinate on both sides; nil where it does not exist.
@@ -236,9 +247,13 @@ func (d *differ) single(role string) {
 		if same && c.same && len(c.meaning) == 0 {
 			continue
 		}
-		for _, department := range d.departments(c, role, "") {
-			if d.gather(c, department, role, "") {
+		for _, department := range d.departments(c, role) {
+			denials := d.gather(c, department, role, "")
+			if denials {
 				d.suspects = append(d.suspects, suspect{role, c})
+			}
+			if d.sameSettings && c.same && len(c.meaning) == 0 && !denials && slices.Equal(d.active[0].allows, d.active[1].allows) {
+				continue
 			}
 			for _, x := range d.deltas(c) {
 				d.report(c, department, &x, role)
@@ -258,7 +273,7 @@ func (d *differ) departments(c *pairedCell, roles ...string) []string {
 		matters = matters || at.sharing == schema.WithheldSharing
 		for _, role := range roles {
 			if role != "" {
-				matters = matters || d.sides[i].decider(role).ownDepartment()
+				matters = matters || d.sides[i].ownDepartment(role)
 			}
 		}
 	}

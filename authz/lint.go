@@ -37,12 +37,16 @@ type linter struct {
 
 	cells   []cell
 	covered map[string][]*cell // cells by resource and department
+
+	known     map[string][]string          // words by list
+	suggested map[string]map[string]string // by list and word
 }
 
 func newLinter(p *Policy, c *schema.Catalogue, s Settings) *linter {
 	return &linter{
 		policy: p, catalogue: c, settings: s, inherits: p.inheritance(),
 		broken: make([]bool, len(p.Rules)), idle: make([]bool, len(p.Rules)),
+		known: map[string][]string{}, suggested: map[string]map[string]string{},
 	}
 }
 
@@ -96,7 +100,7 @@ func (l *linter) wordsOf(r *Rule) {
 	}
 	switch _, ok := parseAccess(r.Access); {
 	case !ok:
-		l.fail(r.position(columnAccess), codeUnknownAccess, near(r.Access, "match", "aggregate", "mask", "clear", accessAny), "unknown access %q", r.Access)
+		l.fail(r.position(columnAccess), codeUnknownAccess, l.near("access", r.Access, func() []string { return []string{"match", "aggregate", "mask", "clear", accessAny} }), "unknown access %q", r.Access)
 	case r.Access == accessAny && r.Effect == effectAllow:
 		l.fail(r.position(columnAccess), codeAnyInAllow, "name match, aggregate, mask or clear", "any is for denials")
 	}
@@ -193,20 +197,20 @@ func (l *linter) roles() {
 		configured[r] = true
 	}
 	said := map[string]bool{}
-	known := sortedKeys(ruled, configured)
+	roles := func() []string { return sortedKeys(ruled, configured) }
 	for i := range l.policy.Inherits {
 		g := &l.policy.Inherits[i]
 		if g.Parent != "" && !ruled[g.Parent] && !child[g.Parent] && !configured[g.Parent] {
-			l.fail(g.position(1), codeUnknownRole, schema.DidYouMean(g.Parent, known...), "no rule is about role %q", g.Parent)
+			l.fail(g.position(1), codeUnknownRole, l.suggest("role", g.Parent, roles), "no rule is about role %q", g.Parent)
 		}
 		if ruled[g.Role] || inherited[g.Role] || configured[g.Role] || g.Role == "" || said[g.Role] {
 			continue
 		}
 		said[g.Role] = true
 		if l.settings.Roles != nil {
-			l.fail(g.position(0), codeUnknownRole, schema.DidYouMean(g.Role, known...), "no token carries role %q", g.Role)
+			l.fail(g.position(0), codeUnknownRole, l.suggest("role", g.Role, roles), "no token carries role %q", g.Role)
 		} else {
-			l.warn(g.position(0), codeUnknownRole, schema.DidYouMean(g.Role, known...), "role %q has no rule of its own", g.Role)
+			l.warn(g.position(0), codeUnknownRole, l.suggest("role", g.Role, roles), "role %q has no rule of its own", g.Role)
 		}
 	}
 	if l.settings.Roles == nil {
@@ -218,7 +222,7 @@ func (l *linter) roles() {
 			continue
 		}
 		said[r.Role] = true
-		l.fail(r.position(columnRole), codeUnknownRole, schema.DidYouMean(r.Role, l.settings.Roles...), "no token carries role %q", r.Role)
+		l.fail(r.position(columnRole), codeUnknownRole, l.suggest("configured role", r.Role, func() []string { return l.settings.Roles }), "no token carries role %q", r.Role)
 	}
 }
 
@@ -263,11 +267,31 @@ func sortedKeys(sets ...map[string]bool) []string {
 	return sorted(out)
 }
 
-// near suggests the known word closest to what was written, or all of a few.
-func near(word string, known ...string) string {
-	s := schema.DidYouMean(word, known...)
-	if s == "" && len(known) > 0 && len(known) <= 8 {
-		return "there are " + strings.Join(known, ", ")
+// maxSuggestions bounds how many words are compared with all of a list:
+// a file in which every line is wrong needs no hundred thousand suggestions.
+const maxSuggestions = 200
+
+// suggest finds the known word closest to what was written. The words of a list
+// are asked for once.
+func (l *linter) suggest(list, word string, known func() []string) string {
+	said := l.suggested[list]
+	if said == nil {
+		said = map[string]string{}
+		l.suggested[list], l.known[list] = said, known()
+	}
+	s, ok := said[word]
+	if !ok && len(said) < maxSuggestions {
+		s = schema.DidYouMean(word, l.known[list]...)
+		said[word] = s
+	}
+	return s
+}
+
+// near is suggest for short lists: where no word is close, all are named.
+func (l *linter) near(list, word string, known func() []string) string {
+	s := l.suggest(list, word, known)
+	if words := l.known[list]; s == "" && len(words) > 0 && len(words) <= 8 {
+		return "there are " + strings.Join(words, ", ")
 	}
 	return s
 }

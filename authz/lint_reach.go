@@ -36,24 +36,24 @@ func (l *linter) reach() {
 func (l *linter) names(r *Rule) bool {
 	before := len(l.found)
 	if r.Department != wildcard && !l.hasDepartment(r.Department) {
-		l.fail(r.position(columnDepartment), codeUnknownDepartment, near(r.Department, l.departments()...), "unknown department %q", r.Department)
+		l.fail(r.position(columnDepartment), codeUnknownDepartment, l.near("department", r.Department, l.departments), "unknown department %q", r.Department)
 	}
 	if typ, field, _ := parseResource(r.Resource); typ != "" {
 		t := l.catalogue.Types[typ]
 		switch {
 		case t == nil:
-			l.fail(r.position(columnResource), codeUnknownType, schema.DidYouMean(typ, l.types()...), "unknown type %q", typ)
+			l.fail(r.position(columnResource), codeUnknownType, l.suggest("type", typ, l.types), "unknown type %q", typ)
 		case field != "" && field != wildcard && t.Field(field) == nil:
-			l.fail(r.position(columnResource), codeUnknownField, schema.DidYouMean(field, fieldNames(t)...), "type %q has no field %q", typ, field)
+			l.fail(r.position(columnResource), codeUnknownField, l.suggest(typ, field, func() []string { return fieldNames(t) }), "type %q has no field %q", typ, field)
 		case r.Department != wildcard && l.hasDepartment(r.Department) && t.Source.Department != r.Department:
 			l.fail(r.position(columnDepartment), codeWrongDepartment, "write "+t.Source.Department, "type %q is department %q's", typ, t.Source.Department)
 		}
 	}
 	if r.Purpose != wildcard && !slices.Contains(l.settings.Purposes, r.Purpose) {
-		l.fail(r.position(columnPurpose), codeUnknownPurpose, near(r.Purpose, l.settings.Purposes...), "purpose %q is not registered", r.Purpose)
+		l.fail(r.position(columnPurpose), codeUnknownPurpose, l.near("purpose", r.Purpose, func() []string { return l.settings.Purposes }), "purpose %q is not registered", r.Purpose)
 	}
 	if !builtin(r.Scope) && !l.hasScope(r.Scope) {
-		l.fail(r.position(columnScope), codeUnknownScope, near(r.Scope, l.scopes()...), "unknown scope %q", r.Scope)
+		l.fail(r.position(columnScope), codeUnknownScope, l.near("scope", r.Scope, l.scopes), "unknown scope %q", r.Scope)
 	}
 	return len(l.found) == before
 }

@@ -31,10 +31,10 @@ func reader() authz.Profile {
 	}
 }
 
-// TestLookUpAllocatesNothing: neither the view of a known profile nor its
-// grants.
+// TestLookUpAllocatesNothing at 50,000 rules: neither the view of a known profile
+// nor its grants.
 func TestLookUpAllocatesNothing(t *testing.T) {
-	_, _, table := large(t, 2000, 500)
+	_, _, table := large(t, 50_000, 1000)
 	profile, at := reader(), schema.Coordinate{Type: "T3", Field: "f7"}
 	if g := table.View(profile).Grants(at); g.Always() != authz.Clear.Closure() {
 		t.Fatalf("the fixture grants %s", g)
@@ -97,6 +97,26 @@ func BenchmarkCompile(b *testing.B) {
 	b.Run("lint/rules=50000", func(b *testing.B) {
 		for b.Loop() {
 			authz.Lint(p, c, settings())
+		}
+	})
+}
+
+// BenchmarkDiff is what a reload waits for before it knows whether rights widen.
+func BenchmarkDiff(b *testing.B) {
+	p, c, before := large(b, 50_000, 1000)
+	b.Run("same/rules=50000/coordinates=1000", func(b *testing.B) {
+		for b.Loop() {
+			authz.Diff(before, before)
+		}
+	})
+	less := &authz.Policy{Rules: p.Rules[:len(p.Rules)-1000]}
+	after, err := authz.Compile(less, c, settings())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("rules/rules=50000/coordinates=1000", func(b *testing.B) {
+		for b.Loop() {
+			authz.Diff(before, after)
 		}
 	})
 }

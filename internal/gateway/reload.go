@@ -280,7 +280,11 @@ func (r *Revisions) refuse(ctx context.Context, err error) {
 	r.metrics.reloaded("refused", r.now())
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		for _, d := range refused.Diagnostics {
+		for i, d := range refused.Diagnostics {
+			if i == loggedFindings {
+				r.log.Error("revision refused", "finding", fmt.Sprintf("and %d more: weir lint lists them", len(refused.Diagnostics)-i))
+				break
+			}
 			r.log.Error("revision refused", "finding", d.String())
 		}
 	}
@@ -296,8 +300,11 @@ func (r *Revisions) refuse(ctx context.Context, err error) {
 	}
 }
 
+// loggedFindings bounds what one revision writes into the log.
+const loggedFindings = 100
+
 func (r *Revisions) warn(found schema.Diagnostics) {
-	for _, d := range found {
+	for _, d := range found[:min(len(found), loggedFindings)] {
 		r.log.Warn("finding in schema or policy", "finding", d.String())
 	}
 }
