@@ -65,6 +65,22 @@ type Setup struct {
 	Statements     []Statement
 	// Match are the budgets of verification.
 	Match exec.MatchLimits
+	// Statement, if it is set, is told the text of each statement that is made.
+	Statement func(text string)
+}
+
+// overheard tells the statements of an adapter.
+type overheard struct {
+	adapters.Adapter
+	tell func(string)
+}
+
+func (o overheard) Compile(s *adapters.Shape) (adapters.Statement, error) {
+	st, err := o.Adapter.Compile(s)
+	if err == nil {
+		o.tell(st.String())
+	}
+	return st, err
 }
 
 // Statement is SQL with its arguments.
@@ -124,6 +140,9 @@ func (t *Town) front(ctx context.Context, dir, path string, s *Setup) (http.Hand
 			return nil, err
 		}
 		sources[name] = a
+		if s.Statement != nil {
+			sources[name] = overheard{a, s.Statement}
+		}
 		t.closing = append(t.closing, a.Close)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
