@@ -31,6 +31,12 @@ func newWorld(seed, number uint64) *world {
 			t.scopes = append(t.scopes, &scope{name: fmt.Sprintf("s%d", i), where: w.scopeCond(s, t, 2)})
 		}
 	}
+	w.scoped = map[*field]bool{}
+	for _, t := range w.types {
+		for _, sc := range t.scopes {
+			sc.where.leaves(func(c *cond) { w.scoped[c.field] = true })
+		}
+	}
 	w.roles = []string{"r0", "r1", "r2", "warm"}
 	w.policies = []*policy{w.newPolicy(s, nil)}
 	w.policies = append(w.policies, w.newPolicy(s, w.policies[0]))

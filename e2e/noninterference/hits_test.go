@@ -10,6 +10,7 @@ import (
 // fields of each decision, orders, relations, keys. TestNonInterference prints
 // the same table of what was compared.
 func TestHits(t *testing.T) {
+	t.Parallel()
 	const worlds = 1_000
 	rig := &rig{ring: newRing(t)}
 	missing := map[hit]bool{}

@@ -19,6 +19,8 @@ type world struct {
 	ifaces      []*iface
 	roles       []string
 	policies    []*policy
+	// scoped are the fields that some scope reads.
+	scoped map[*field]bool
 	// purposeFrom and hideFrom are ranks, as the configuration names levels.
 	purposeFrom, hideFrom int
 }
@@ -122,9 +124,14 @@ func (t *typ) isSubject(name string) bool {
 type cell struct {
 	null bool
 	text string
+	// bad: what stands there is no value of the kind. SQLite can hold that.
+	bad bool
 }
 
 func (c cell) String() string {
+	if c.bad {
+		return "no value of its kind"
+	}
 	if c.null {
 		return "NULL"
 	}

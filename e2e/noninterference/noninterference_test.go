@@ -52,6 +52,7 @@ func seed() uint64 { return number("WEIR_SEED", 1) }
 // TestPositiveControl changes a cell that is clear and selected: the answer
 // changes, or the harness would see nothing.
 func TestPositiveControl(t *testing.T) {
+	t.Parallel()
 	const wanted = 60
 	rig := newRig(t, [2]engine{newSQLite(t), newSQLite(t)})
 	controls := 0

@@ -76,7 +76,7 @@ func (v *observer) state(st *stated) {
 		equal := true
 		for i, f := range st.fields {
 			equal = equal && v.at(p, 1+f)&(capMatch|capClear) != 0 &&
-				!r.cells[f].null && compare(st.t.fields[f].kind, r.cells[f].text, st.values[i]) == 0
+				!r.cells[f].null && !r.cells[f].bad && compare(st.t.fields[f].kind, r.cells[f].text, st.values[i]) == 0
 		}
 		if equal && v.enter(p) {
 			v.facts = append(v.facts, fmt.Sprintf("key %s %v #%d", st.t.name, st.values, r.id))

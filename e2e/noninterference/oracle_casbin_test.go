@@ -10,6 +10,7 @@ import (
 // TestOracleIsCasbin holds the oracle's decisions to Casbin's on the policies of
 // random worlds: what the sessions are judged by is the reference itself.
 func TestOracleIsCasbin(t *testing.T) {
+	t.Parallel()
 	const worlds, tuples = 12, 120
 	compared := 0
 	for number := range uint64(worlds) {

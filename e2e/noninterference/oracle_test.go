@@ -355,7 +355,7 @@ type maskRule struct {
 
 // shown is what a mask makes of a cell.
 func (m maskRule) shown(c cell) string {
-	if c.null {
+	if c.null || c.bad {
 		if m.null {
 			return "null"
 		}
@@ -425,7 +425,7 @@ func (v *observer) holds(q *verification) bool {
 	equal := func(p place, fields []int, values []string) bool {
 		for i, f := range fields {
 			c := v.db[p.t][p.at].cells[f]
-			if v.at(p, 1+f)&(capMatch|capClear) == 0 || c.null || compare(t.fields[f].kind, c.text, values[i]) != 0 {
+			if v.at(p, 1+f)&(capMatch|capClear) == 0 || c.null || c.bad || compare(t.fields[f].kind, c.text, values[i]) != 0 {
 				return false
 			}
 		}

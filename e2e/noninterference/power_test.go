@@ -110,6 +110,7 @@ func repository(t *testing.T) string {
 // TestLeaksApply sees to it that the leaks follow the code: that there are
 // enough of them, and that each still finds the text that it replaces.
 func TestLeaksApply(t *testing.T) {
+	t.Parallel()
 	leaks := readLeaks(t)
 	if len(leaks) < 40 {
 		t.Errorf("%d leaks, and at least 40 must be found", len(leaks))
@@ -160,15 +161,18 @@ func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials 
 
 // TestPower puts leaks into the code, one at a time, and counts the trials until
 // the harness sees them. A short run tries a few, WEIR_SOAK=1 all.
-// WEIR_LEAK=NAME tries the ones with a name that begins so.
+// WEIR_LEAK=NAME,NAME tries those with a name that begins so.
 func TestPower(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short leaves out what must compile the harness anew")
 	}
 	leaks, s := readLeaks(t), seed()
 	switch name := os.Getenv("WEIR_LEAK"); {
 	case name != "":
-		leaks = slices.DeleteFunc(leaks, func(l leak) bool { return !strings.HasPrefix(l.name, name) })
+		leaks = slices.DeleteFunc(leaks, func(l leak) bool {
+			return !slices.ContainsFunc(strings.Split(name, ","), func(one string) bool { return strings.HasPrefix(l.name, one) })
+		})
 	case os.Getenv("WEIR_SOAK") != "1":
 		first := int(s*shortPower) % len(leaks)
 		leaks = append(leaks[first:], leaks[:first]...)[:min(shortPower, len(leaks))]

@@ -380,7 +380,7 @@ func (a *asker) operand(members []*typ, f *field) string {
 	at, own := m.field(f.name)
 	db := pick(a.s, a.ss.first, a.ss.second)
 	if rows := db[m.index]; len(rows) > 0 && a.s.chance(75) {
-		if c := pick(a.s, rows...).cells[at]; !c.null {
+		if c := pick(a.s, rows...).cells[at]; !c.null && !c.bad {
 			return c.text
 		}
 	}

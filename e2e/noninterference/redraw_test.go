@@ -181,6 +181,9 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 func (ss *session) otherCell(s source, t *typ, i int, was cell, db database) cell {
 	f := t.fields[i]
 	domain := t.domain(f)
+	if ss.loose && s.chance(6) && ss.w.mayBeBad(t, i) {
+		return cell{bad: true}
+	}
 	switch s.IntN(8) {
 	case 0:
 		return cell{null: true}
@@ -201,13 +204,30 @@ func (ss *session) otherCell(s source, t *typ, i int, was cell, db database) cel
 			return cell{text: pick(s, append(append(persons(), keyPool(f.kind)...), pool(f.kind)...)...)}
 		}
 	case 4:
-		if !was.null {
+		if !was.null && !was.bad {
 			return near(s, f, was)
 		}
 	case 5:
 		return cell{text: domain[pick(s, 0, len(domain)-1)]}
 	}
 	return cell{text: pick(s, domain...)}
+}
+
+// mayBeBad: where the oracle compares nothing. What a comparison makes of a
+// value of another kind is the engine's affair.
+func (w *world) mayBeBad(t *typ, i int) bool {
+	f := t.fields[i]
+	if f.subject || w.scoped[f] || slices.Contains(t.keys, i) {
+		return false
+	}
+	for _, other := range w.types {
+		for _, r := range other.relations {
+			if other == t && r.near == f.name || slices.Contains(r.targets, t.index) && r.far == f.name {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // near changes a value a little, so that masks that keep a part of it give the

@@ -30,6 +30,7 @@ import (
 type rig struct {
 	sides [2]*side
 	ring  *keyring.Ring
+	loose bool // as of session
 }
 
 // side is one installation: engine, executor, ledger, front.
@@ -63,7 +64,8 @@ func now() time.Time { return time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC) }
 func newRig(tb testing.TB, engines [2]engine) *rig {
 	tb.Helper()
 	ring := newRing(tb)
-	return &rig{ring: ring, sides: [2]*side{newSide(tb, ring, engines[0]), newSide(tb, ring, engines[1])}}
+	_, loose := engines[0].(*sqliteEngine)
+	return &rig{ring: ring, loose: loose, sides: [2]*side{newSide(tb, ring, engines[0]), newSide(tb, ring, engines[1])}}
 }
 
 func newRing(tb testing.TB) *keyring.Ring {

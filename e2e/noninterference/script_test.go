@@ -15,7 +15,7 @@ func (g *rig) newSession(w *world, number uint64) *session { return g.draw(w, nu
 // draw is newSession with a number of attempts to redraw.
 func (g *rig) draw(w *world, number uint64, attempts int) *session {
 	s := newSource(w.seed, w.number<<16|number<<1|1<<63)
-	ss := &session{w: w}
+	ss := &session{w: w, loose: g.loose}
 	ss.reader = w.newReader(s, fmt.Sprintf("reader-%d-%d", w.number, number))
 	ss.purpose = pick(s, "", "u0", "u0", "u0", "u1", "u1")
 	ss.first = w.newDatabase(s)

@@ -21,6 +21,7 @@ import (
 // rows.
 type session struct {
 	w       *world
+	loose   bool // the engine can hold values of another kind than the column's
 	reader  *reader
 	purpose string
 	oracles []*oracle // one per policy that is in force during the session

@@ -118,6 +118,8 @@ func sqliteValue(f *field, c cell) any {
 	switch {
 	case c.null:
 		return nil
+	case c.bad:
+		return []byte{0xff, 'n', 'o'}
 	case f.list:
 	case f.kind == schema.Int || f.kind == schema.BigInt:
 		var n int64
