@@ -49,6 +49,13 @@ func NewFrames(dir string, after uint64, keep bool) *Frames {
 	return &Frames{r: reader{fs: OS(), dir: dir, from: after}, keep: keep, past: after == 0}
 }
 
+// NewSegmentFrames begins with the first frame of the segment that holds a
+// record: what the record refers to and its whole commit group are in it.
+// References come with their bytes.
+func NewSegmentFrames(dir string, sequence uint64) *Frames {
+	return &Frames{r: reader{fs: OS(), dir: dir, from: sequence}, keep: true, past: true}
+}
+
 // Close gives the files back.
 func (f *Frames) Close() { f.r.close() }
 

@@ -37,7 +37,7 @@ var (
 	// ErrKey: the signing key cannot be used.
 	ErrKey = errors.New("ledger key is not valid")
 	// ErrUnknown: there is no such record.
-	ErrUnknown = errors.New("no such record")
+	ErrUnknown = lineage.ErrUnknown
 	// ErrPending: the record is not under a checkpoint yet.
 	ErrPending = errors.New("the record is not under a checkpoint yet")
 )
@@ -130,6 +130,8 @@ type Ledger struct {
 	stats Stats
 	ends  []span // batches that no checkpoint covers yet
 
+	receipts receipts
+
 	quit chan struct{}
 	done chan struct{}
 	once sync.Once
@@ -152,7 +154,8 @@ func Open(config Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		config: config, files: reader{treeDir(config.Dir)},
-		quit: make(chan struct{}), done: make(chan struct{}),
+		receipts: receipts{notes: map[uint64]string{}},
+		quit:     make(chan struct{}), done: make(chan struct{}),
 	}
 	if l.check, err = note.NewVerifier(config.Key.public); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)

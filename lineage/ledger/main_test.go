@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -12,7 +13,15 @@ import (
 	"github.com/weir-data/weir/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The test binary runs itself as the node that is killed.
+const roleVariable = "WEIR_LEDGER_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(roleVariable); dir != "" {
+		os.Exit(serveUntilKilled(dir, os.Getenv("WEIR_LEDGER_TEST_STEP")))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const origin = "node-a"
 

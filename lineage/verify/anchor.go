@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ func openCheckpoint(text []byte, key note.Verifier, witnesses []note.Verifier) (
 	}
 	own := false
 	for _, s := range n.Sigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+			return h, nil, errors.New("a signature of the checkpoint is spelt in another way")
+		}
 		if s.Name == key.Name() && s.Hash == key.KeyHash() {
 			own = true
 		} else {

@@ -73,13 +73,14 @@ type segment struct {
 	buf    []byte
 }
 
-func openSegment(dir string, ordinal uint64) (*segment, error) {
-	s := &segment{path: filepath.Join(dir, segmentName(ordinal))}
+// openSegment opens a file over a reader that is used again and again.
+func openSegment(dir string, ordinal uint64, over *bufio.Reader) (*segment, error) {
+	s := &segment{path: filepath.Join(dir, segmentName(ordinal)), r: over}
 	var err error
 	if s.file, err = os.Open(s.path); err != nil {
 		return nil, err
 	}
-	s.r = bufio.NewReaderSize(s.file, 256<<10)
+	s.r.Reset(s.file)
 	start := make([]byte, len(segmentMagic))
 	n, err := io.ReadFull(s.r, start)
 	switch {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type log struct {
 	ordinals []uint64
 	at       int // index of the segment that is read
 	seg      *segment
+	over     *bufio.Reader
 
 	epoch    uint32
 	sequence uint64 // of the next record
@@ -39,7 +41,7 @@ type entryOf[T any] struct {
 
 // openLog lists the files of a log. What does not belong there is a TamperError.
 func openLog(dir string) (*log, []string, error) {
-	l := &log{dir: dir, sequence: 1}
+	l := &log{dir: dir, sequence: 1, over: bufio.NewReaderSize(nil, 64<<10)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +94,7 @@ func (l *log) next(buf []byte) (item, error) {
 				return item{}, io.EOF
 			}
 			var err error
-			if l.seg, err = openSegment(l.dir, l.ordinals[l.at]); err != nil {
+			if l.seg, err = openSegment(l.dir, l.ordinals[l.at], l.over); err != nil {
 				if l.at == len(l.ordinals)-1 && errors.Is(err, errUnfinished) {
 					l.truncated = segmentName(l.ordinals[l.at])
 					l.at++

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -68,10 +69,12 @@ func CheckProof(text []byte, key string, witnesses []string) (*Proven, error) {
 		return nil, err
 	}
 	var p Proof
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil || d.More() {
+	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, &TamperError{Reason: "the file is not a proof"}
+	}
+	// What is written once reads one way: nothing may hide in other spellings.
+	if canonical, err := json.MarshalIndent(&p, "", "  "); err != nil || !bytes.Equal(append(canonical, '\n'), text) {
+		return nil, &TamperError{Record: p.Receipt, Reason: "the proof is spelt in another way than it was written"}
 	}
 	out, err := p.check(v, w)
 	if err != nil {
@@ -175,6 +178,11 @@ func (s *Signed) check(out *Proven, key note.Verifier) error {
 	n, err := note.Open([]byte(s.Note), note.VerifierList(key))
 	if err != nil {
 		return fmt.Errorf("the receipt is not signed with the key of %s", key.Name())
+	}
+	for _, sig := range n.Sigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return errors.New("the signature of the receipt is spelt in another way")
+		}
 	}
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) != 6 || lines[0] != "weir receipt v1" || lines[1] != out.at.origin || lines[2] != fmt.Sprint(out.at.epoch) {

@@ -254,6 +254,7 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 		return bad("", "its epoch goes back")
 	}
 	first := v.log.due()
+	var fork error // what is wrong in the batch itself comes before it
 	v.leaves = v.leaves[:0]
 	for v.log.sequence <= b.last {
 		it, err := v.log.next(v.buf)
@@ -272,8 +273,8 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 			if it.epoch() != b.epoch {
 				return bad(position{b.origin, it.epoch(), it.sequence()}.String(), fmt.Sprintf("the record is of another epoch than the batch, %d", b.epoch))
 			}
-			if err := v.anchored(it); err != nil {
-				return err
+			if err := v.anchored(it); fork == nil {
+				fork = err
 			}
 		}
 	}
@@ -283,6 +284,9 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 			first, reason = "", "a batch without records has a root of its own"
 		}
 		return bad(first, reason)
+	}
+	if fork != nil {
+		return fork
 	}
 	v.last = b
 	if err := v.tower.add(tlog.RecordHash(text)); err != nil {

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/ledger"
+)
+
+// wherever are the flags that find a ledger.
+type wherever struct{ state, path string }
+
+func (w *wherever) flags(c *cobra.Command) {
+	c.Flags().StringVar(&w.state, "state", "", "folder of the demo, or state folder of a node (default: as weir.yaml, or the demo's)")
+	c.Flags().StringVar(&w.path, "config", "", "the configuration whose ledger is read")
+}
+
+func receiptOf(text string) (lineage.Position, error) {
+	at, err := lineage.ParsePosition(text)
+	if err != nil {
+		return at, &exitError{ExitUsage, fmt.Errorf("%q: %w", text, err), "as in extensions.weir.receipt of an answer: node-a/7/184467"}
+	}
+	return at, nil
+}
+
+func (s *streams) lineageShow() *cobra.Command {
+	var w wherever
+	var o lineage.TailOptions
+	c := &cobra.Command{
+		Use: "show RECEIPT", Short: "Print the record that a receipt names", Args: cobra.ExactArgs(1),
+		Example: "  weir lineage show node-a/7/184467",
+		RunE: func(_ *cobra.Command, args []string) error {
+			at, err := receiptOf(args[0])
+			if err != nil {
+				return err
+			}
+			folder, levels, err := ledgerFolder(w.state, w.path)
+			if err != nil {
+				return err
+			}
+			o.Levels = levels
+			return recordError(folder, lineage.Show(folder, at, s.out, o))
+		},
+	}
+	w.flags(c)
+	c.Flags().BoolVar(&o.JSON, "json", false, "one JSON object")
+	return c
+}
+
+// recordError tells a record that is not there from a ledger that cannot be read.
+func recordError(folder string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, lineage.ErrUnknown):
+		return &exitError{ExitFailed, err, "the receipt is of another ledger, or the ledger is not whole: verify it with the receipt as --anchor"}
+	case errors.Is(err, ledger.ErrPending):
+		return &exitError{ExitFailed, err, "the node makes one every second; is it running?"}
+	}
+	return ledgerError(folder, err)
+}
+
+func (s *streams) lineageProve() *cobra.Command {
+	var w wherever
+	var key, out string
+	c := &cobra.Command{
+		Use: "prove RECEIPT --out FILE", Short: "Write the proof of a record, for whoever holds the public key", Args: cobra.ExactArgs(1),
+		Long: `Writes a record with its way to a signed checkpoint. The file can be checked by
+anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY.`,
+		Example: "  weir lineage prove node-a/7/184467 --out proof.json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			at, err := receiptOf(args[0])
+			if err != nil {
+				return err
+			}
+			folder, _, err := ledgerFolder(w.state, w.path)
+			if err != nil {
+				return err
+			}
+			if key == "" {
+				if key, err = w.publicKey(at.Origin); err != nil {
+					return err
+				}
+			}
+			p, err := ledger.Prove(folder, key, at)
+			if err != nil {
+				return recordError(folder, err)
+			}
+			text, err := p.Text()
+			if err != nil {
+				return err
+			}
+			if out == "-" {
+				s.printf("%s", text)
+				return nil
+			}
+			if err := os.WriteFile(out, text, 0o600); err != nil {
+				return environment(err, "")
+			}
+			s.printf("%s is in %s; check it with: weir lineage verify --proof %s --key %s\n", at, out, out, key)
+			return nil
+		},
+	}
+	w.flags(c)
+	c.Flags().StringVar(&key, "key", "", "public key of the ledger (default: the node's own)")
+	c.Flags().StringVarP(&out, "out", "o", "proof.json", "file to write, - for standard output")
+	return c
+}
+
+// publicKey is the node's own, from its key file.
+func (w *wherever) publicKey(origin string) (string, error) {
+	path := filepath.Join(w.state, "ledger.key")
+	if cfg, err := nodeConfig(w.state, w.path); err == nil {
+		path = cfg.Ledger.Key
+	}
+	k, err := ledger.LoadKey(path, origin)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", environment(fmt.Errorf("no ledger key at %s", path), "give the public key with --key")
+	case err != nil:
+		return "", environment(err, "")
+	}
+	return k.Public(), nil
+}
+
+func (s *streams) lineageExport() *cobra.Command {
+	var w wherever
+	c := &cobra.Command{
+		Use: "export FOLDER", Short: "Copy a ledger for auditors, also while the node runs", Args: cobra.ExactArgs(1),
+		Long: `Copies segments, tree and checkpoint of a ledger into a new folder, the checkpoint
+first, so that the copy of a running node is whole up to it. No secret is in it.
+The copy is checked with: weir lineage verify FOLDER --key PUBLIC-KEY.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			folder, _, err := ledgerFolder(w.state, w.path)
+			if err != nil {
+				return err
+			}
+			if err := exportLedger(folder, args[0]); err != nil {
+				return environment(fmt.Errorf("export: %w", err), "name a folder that does not exist yet")
+			}
+			s.printf("%s holds the ledger up to its newest checkpoint; check it with: weir lineage verify %s --key ...\n", args[0], args[0])
+			return nil
+		},
+	}
+	w.flags(c)
+	return c
+}
+
+// exportLedger copies the checkpoint before the tiles that it covers, and these
+// before the segments that they commit to: each is only ever added to.
+func exportLedger(from, to string) error {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	checkpoint, err := os.ReadFile(filepath.Join(from, lineage.TreeFolder, "checkpoint")) //nolint:gosec // the operator's folder
+	if err != nil {
+		return err
+	}
+	tree := filepath.Join(to, lineage.TreeFolder)
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tree, "checkpoint"), checkpoint, 0o600); err != nil {
+		return err
+	}
+	if err := copyFiles(filepath.Join(from, lineage.TreeFolder, "tile"), filepath.Join(tree, "tile")); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".wal") || strings.HasSuffix(e.Name(), ".cut") {
+			if err := copyFile(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyFiles copies a folder of tiles. Partial ones that go away meanwhile were
+// replaced by full ones.
+func copyFiles(from, to string) error {
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if e.IsDir() {
+			return os.MkdirAll(target, 0o700)
+		}
+		if err := copyFile(path, target); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	return err
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from) //nolint:gosec // the operator's folder
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600) //nolint:gosec // the caller's folder
+}

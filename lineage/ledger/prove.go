@@ -1,0 +1,273 @@
+package ledger
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sort"
+	"sync"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/weir-data/weir/lineage"
+)
+
+// Proof is one record with what proves it to whoever has the public key. Its
+// JSON is described in docs/ledger-format.md; hashes and frames are standard
+// base64.
+type Proof struct {
+	Format   string   `json:"format"`
+	Receipt  string   `json:"receipt"`
+	Record   string   `json:"record"`
+	Meaning  []string `json:"meaning"`
+	Signed   *Signed  `json:"signed,omitempty"`
+	Included *Way     `json:"included,omitempty"`
+}
+
+// Signed is a receipt: the promise of a commit group, one signature for all its
+// records.
+type Signed struct {
+	Index int      `json:"index"`
+	Path  []string `json:"path"`
+	Note  string   `json:"note"`
+}
+
+// Way leads from a record's frame to a checkpoint.
+type Way struct {
+	Batch      string   `json:"batch"`
+	Index      int      `json:"index"`
+	Path       []string `json:"path"`
+	Leaf       int64    `json:"leaf"`
+	TreePath   []string `json:"treePath"`
+	Checkpoint string   `json:"checkpoint"`
+}
+
+// Text is the proof's file: its one spelling.
+func (p *Proof) Text() ([]byte, error) {
+	b, err := json.MarshalIndent(p, "", "  ")
+	return append(b, '\n'), err
+}
+
+// proofFormat is the first member of a proof.
+const proofFormat = "weir proof v1"
+
+// Prove makes the proof of a record from the files of a ledger's folder. It may
+// run beside the node and needs the public key alone, to know which checkpoint
+// is the ledger's. ErrUnknown where there is no such record, ErrPending where no
+// checkpoint covers it yet.
+func Prove(dir, public string, at lineage.Position) (*Proof, error) {
+	v, err := note.NewVerifier(public)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if v.Name() != at.Origin {
+		return nil, fmt.Errorf("%w: %s is of another origin than %s", ErrUnknown, at, v.Name())
+	}
+	files := reader{treeDir(dir)}
+	checkpoint, head, err := files.checkpoint(v)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrPending
+		}
+		return nil, err
+	}
+	leaf, b, err := files.find(head.N, at.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proof{Format: proofFormat, Receipt: at.String()}
+	index, path, err := p.fromBatch(dir, b, at)
+	if err != nil {
+		return nil, err
+	}
+	treePath, err := tlog.ProveRecord(head.N, leaf, tlog.TileHashReader(head, files))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	p.Included = &Way{
+		Batch: string(b.text()), Index: index, Path: texts(path),
+		Leaf: leaf, TreePath: texts(treePath), Checkpoint: string(checkpoint),
+	}
+	return p, nil
+}
+
+// find gives the batch that holds a record, of a tree of a size.
+func (r reader) find(size int64, sequence uint64) (int64, Batch, error) {
+	var failed error
+	n := sort.Search(int(size), func(i int) bool {
+		b, err := r.leaf(size, int64(i))
+		failed = errors.Join(failed, err)
+		return err != nil || b.Last >= sequence
+	})
+	if failed != nil {
+		return 0, Batch{}, fmt.Errorf("%w: %w", ErrTree, failed)
+	}
+	if int64(n) == size {
+		return 0, Batch{}, ErrPending
+	}
+	b, err := r.leaf(size, int64(n))
+	return int64(n), b, err
+}
+
+// fromBatch walks the frames of a batch: it fills in the record and what it
+// refers to, and gives the record's place and path among them.
+func (p *Proof) fromBatch(dir string, b Batch, at lineage.Position) (index int, path []tlog.Hash, err error) {
+	frames := lineage.NewFrames(dir, b.First-1, true)
+	defer frames.Close()
+	var leaves []tlog.Hash
+	var buf []byte
+	index = -1
+	for len(leaves) < b.Frames {
+		f, err := frames.Next()
+		if err != nil {
+			return 0, nil, missing(err)
+		}
+		if f.Record && f.Sequence == at.Sequence && f.Epoch == at.Epoch {
+			index = len(leaves)
+			p.fill(&f)
+		}
+		buf = entry(buf[:0], &f)
+		leaves = append(leaves, tlog.RecordHash(buf))
+	}
+	if index < 0 {
+		return 0, nil, fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
+	}
+	if rootOf(leaves) != b.Root {
+		return 0, nil, fmt.Errorf("%w: the records %d to %d are not what the tree commits to", ErrTree, b.First, b.Last)
+	}
+	return index, pathOf(leaves, index), nil
+}
+
+func missing(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrUnknown
+	}
+	return err
+}
+
+func (p *Proof) fill(f *lineage.Frame) {
+	p.Record = base64.StdEncoding.EncodeToString(f.Bytes)
+	p.Meaning = p.Meaning[:0]
+	for _, m := range f.Meaning {
+		p.Meaning = append(p.Meaning, base64.StdEncoding.EncodeToString(m.Bytes))
+	}
+}
+
+func texts(path []tlog.Hash) []string {
+	out := make([]string, len(path))
+	for i, h := range path {
+		out[i] = h.String()
+	}
+	return out
+}
+
+// receiptMagic is the first line of what a receipt signs. No origin holds a
+// space, so no checkpoint reads like it.
+const receiptMagic = "weir receipt v1"
+
+// receipts keeps the newest signatures, so that a commit group is signed once
+// however many of its receipts are asked for.
+type receipts struct {
+	mu    sync.Mutex
+	notes map[uint64]string // by the group's first sequence
+}
+
+const maxReceipts = 1024
+
+// Receipt gives a record of this ledger's log with its signed receipt and, when
+// a checkpoint covers it, the way there. ErrUnknown where there is no such
+// record, or none that a power cut could not take back.
+func (l *Ledger) Receipt(at lineage.Position) (*Proof, error) {
+	if at.Origin != l.config.Source.Origin() || at.Sequence == 0 || at.Sequence > l.config.Source.SyncedTo() {
+		return nil, ErrUnknown
+	}
+	p, err := Prove(l.config.Dir, l.config.Key.public, at)
+	switch {
+	case errors.Is(err, ErrPending):
+		p = &Proof{Format: proofFormat, Receipt: at.String()}
+	case err != nil:
+		return nil, err
+	}
+	if err := l.sign(p, at); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// sign adds the signature of the record's commit group, and the record where
+// the way into the tree has not brought it.
+func (l *Ledger) sign(p *Proof, at lineage.Position) error {
+	first, leaves, err := l.group(p, at)
+	if err != nil {
+		return err
+	}
+	index := int(at.Sequence - first)
+	p.Signed = &Signed{Index: index, Path: texts(pathOf(leaves, index))}
+	p.Signed.Note, err = l.promise(at, first, leaves)
+	return err
+}
+
+// group finds the commit group of a record: its first sequence and the leaf
+// hashes of its records. Only groups that are on disk whole are looked at, so
+// one always reads alike.
+func (l *Ledger) group(p *Proof, at lineage.Position) (first uint64, leaves []tlog.Hash, err error) {
+	frames := lineage.NewSegmentFrames(l.config.Dir, at.Sequence)
+	defer frames.Close()
+	to := l.config.Source.SyncedTo()
+	found := false
+	for next := uint64(0); next <= to; {
+		f, err := frames.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		if f.StartsGroup {
+			if found {
+				break
+			}
+			first, leaves = f.Sequence, leaves[:0]
+		}
+		if !f.Record {
+			continue
+		}
+		if f.Sequence == at.Sequence {
+			if f.Epoch != at.Epoch {
+				return 0, nil, fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
+			}
+			found = true
+			p.fill(&f)
+		}
+		leaves = append(leaves, tlog.RecordHash(f.Hash[:]))
+		next = f.Sequence + 1
+	}
+	if !found {
+		return 0, nil, ErrUnknown
+	}
+	return first, leaves, nil
+}
+
+// promise signs a group, or gives the signature made before.
+func (l *Ledger) promise(at lineage.Position, first uint64, leaves []tlog.Hash) (string, error) {
+	l.receipts.mu.Lock()
+	defer l.receipts.mu.Unlock()
+	if n, ok := l.receipts.notes[first]; ok {
+		return n, nil
+	}
+	text := fmt.Sprintf("%s\n%s\n%d\n%d %d\n%s\n", receiptMagic, at.Origin, at.Epoch,
+		first, first+uint64(len(leaves))-1, rootOf(leaves))
+	n, err := note.Sign(&note.Note{Text: text}, l.config.Key.signer)
+	if err != nil {
+		return "", fmt.Errorf("sign a receipt: %w", err)
+	}
+	if len(l.receipts.notes) >= maxReceipts {
+		clear(l.receipts.notes)
+	}
+	l.receipts.notes[first] = string(n)
+	return string(n), nil
+}

@@ -1,0 +1,42 @@
+package lineage
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/weir-data/weir/schema"
+)
+
+// ErrUnknown: the log has no such record.
+var ErrUnknown = errors.New("no such record")
+
+// Find gives one record of the log in a folder; ErrUnknown where there is none
+// at the position.
+func Find(dir string, at Position) (Entry, error) {
+	for e, err := range Read(dir, at.Sequence) {
+		if err != nil {
+			return e, err
+		}
+		if e.Position == at {
+			return e, nil
+		}
+		break
+	}
+	return Entry{}, fmt.Errorf("%w: %s", ErrUnknown, at)
+}
+
+// Show prints one record as [Tail] does. Only Levels and JSON of the options
+// count.
+func Show(dir string, at Position, w io.Writer, o TailOptions) error {
+	e, err := Find(dir, at)
+	if err != nil {
+		return err
+	}
+	if o.Levels == nil {
+		o.Levels = schema.DefaultLevels()
+	}
+	out := bufio.NewWriter(w)
+	return errors.Join(o.print(out, &e), out.Flush())
+}
