@@ -318,7 +318,7 @@ func startReference(t *testing.T, c *schema.Catalogue, rows map[string][]map[str
 		abstracts[name] = a.Members
 	}
 	for name, r := range c.Roots {
-		roots[name] = root{map[schema.RootKind]string{schema.RootGet: "get", schema.RootList: "list", schema.RootConnection: "connection", schema.RootRef: "ref", schema.RootMatch: "match"}[r.Kind], r.Type, r.Keys, r.By}
+		roots[name] = root{map[schema.RootKind]string{schema.RootGet: "get", schema.RootList: "list", schema.RootConnection: "connection", schema.RootRef: "ref", schema.RootMatch: "match", schema.RootAggregate: "aggregate"}[r.Kind], r.Type, r.Keys, r.By}
 	}
 	hello, err := json.Marshal(map[string]any{
 		"model": map[string]any{"types": types, "abstracts": abstracts, "roots": roots, "roles": roles()},

@@ -80,7 +80,7 @@ func (g *generator) roots() string {
 	names := make([]string, 0, len(g.c.Roots))
 	for name, root := range g.c.Roots {
 		stated := slices.ContainsFunc(root.Keys, func(k string) bool { return slices.Contains(g.role.Withheld, root.Type+"."+k) })
-		if !stated && (root.Kind == schema.RootGet || root.Kind == schema.RootMatch || root.Kind == schema.RootList || root.Kind == schema.RootConnection) {
+		if !stated && (root.Kind == schema.RootGet || root.Kind == schema.RootMatch || root.Kind == schema.RootAggregate || root.Kind == schema.RootList || root.Kind == schema.RootConnection) {
 			names = append(names, name)
 		}
 	}
@@ -88,6 +88,9 @@ func (g *generator) roots() string {
 	var b strings.Builder
 	for range 1 + g.r.IntN(3) {
 		name := names[g.r.IntN(len(names))]
+		if sums := g.sums(names); len(sums) > 0 && g.chance(20) {
+			name = sums[g.r.IntN(len(sums))]
+		}
 		root := g.c.Roots[name]
 		if root.Kind == schema.RootMatch {
 			b.WriteString(" " + g.alias() + ": " + name + printArguments(g.match(root)))
@@ -101,6 +104,13 @@ func (g *generator) roots() string {
 			}
 			f := g.c.Types[typeName].Field(k)
 			args = append(args, member{k, g.maybeVariable(g.valueOf(f), f.Kind.String()+"!")})
+		}
+		if root.Kind == schema.RootAggregate {
+			if w := g.where(root.Type, 2); w != nil && g.chance(60) {
+				args = append(args, member{"where", g.maybeVariable(w, root.Type+"Where")})
+			}
+			b.WriteString(" " + g.alias() + ": " + name + printArguments(args) + g.aggregate(root.Type))
+			continue
 		}
 		limit := 1
 		if root.Kind != schema.RootGet {

@@ -14,7 +14,7 @@
 //               no row is visible, orders other than the key, rows that are visible
 // rows:         type -> [{field: value as in JSON, __no: n}]
 import { createInterface } from 'node:readline';
-import { buildSchema, execute, parse, validate } from 'graphql';
+import { buildSchema, execute, getDirectiveValues, GraphQLIncludeDirective, GraphQLSkipDirective, parse, validate } from 'graphql';
 
 const schemas = {};
 let model, rows, index;
@@ -58,7 +58,7 @@ function answer({ query, variables, role, down = [] }) {
 
 function resolve(source, args, context, info) {
   const { fieldName, parentType } = info;
-  if (parentType === info.schema.getQueryType()) return root(fieldName, args, context);
+  if (parentType === info.schema.getQueryType()) return root(fieldName, args, context, info);
   const type = model.types[parentType.name];
   if (!type) return source[fieldName]; // connections, edges, page info
   if (context.role.withheld.includes(`${parentType.name}.${fieldName}`)) return null;
@@ -73,7 +73,7 @@ function reach(type, context) {
   if (members(type).some((m) => context.down.includes(m))) throw new Down();
 }
 
-function root(name, args, context) {
+function root(name, args, context, info) {
   const r = model.roots[name];
   if (context.role.closed?.includes(r.type)) return null;
   reach(r.type, context);
@@ -86,6 +86,8 @@ function root(name, args, context) {
       // An absent row, a NULL and another value are one answer.
       return row !== undefined && Object.entries(args.expect).every(([f, v]) => row[f] === v);
     }
+    case 'aggregate':
+      return aggregate(r.type, rowsOf(r.type, context).filter(by).filter((row) => truth(where(r.type, args.where, row, context))), info);
     case 'list':
       return list(r.type, rowsOf(r.type, context).filter(by), args, 50, context);
     case 'connection': {
@@ -100,6 +102,133 @@ function root(name, args, context) {
     }
   }
   throw new Error(`no such root: ${name}`);
+}
+
+// aggregate groups rows by the selected fields of every selected `group`.
+function aggregate(type, all, info) {
+  const names = [];
+  for (const nodes of selected(info.fieldNodes, info).values()) {
+    if (nodes[0].name.value !== 'group') continue;
+    for (const [field] of selected(nodes, info).values()) {
+      const name = field.name.value;
+      if (name !== '__typename' && !names.includes(name)) names.push(name);
+    }
+  }
+  const fields = model.types[type].fields;
+  const groups = new Map();
+  if (names.length === 0) groups.set('[]', { values: [], rows: [] });
+  for (const row of all) {
+    const values = names.map((name) => plain(fields[name].kind, row[name]));
+    const key = JSON.stringify(values);
+    if (!groups.has(key)) groups.set(key, { values, rows: [] });
+    groups.get(key).rows.push(row);
+  }
+  const compare = (a, b) => {
+    for (const [i, name] of names.entries()) {
+      const [x, y] = [a.values[i], b.values[i]];
+      if (x == null && y == null) continue;
+      if (x == null || y == null) return x == null ? 1 : -1;
+      const c = order(fields[name].kind, x, y);
+      if (c !== 0) return c;
+    }
+    return 0;
+  };
+  return [...groups.values()].sort(compare).slice(0, 1000).map((g) => ({
+    group: Object.fromEntries(names.map((name, i) => [name, g.values[i]])),
+    count: String(g.rows.length),
+    sum: lazy(fields, g.rows, sum),
+    avg: lazy(fields, g.rows, avg),
+    min: lazy(fields, g.rows, (kind, vs) => extreme(kind, vs, -1)),
+    max: lazy(fields, g.rows, (kind, vs) => extreme(kind, vs, 1)),
+  }));
+}
+
+// selected is what a selection set selects, by response key.
+function selected(nodes, info, into = new Map()) {
+  for (const node of nodes) {
+    for (const s of node.selectionSet?.selections ?? []) {
+      if (getDirectiveValues(GraphQLSkipDirective, s, info.variableValues)?.if === true) continue;
+      if (getDirectiveValues(GraphQLIncludeDirective, s, info.variableValues)?.if === false) continue;
+      if (s.kind === 'FragmentSpread') selected([info.fragments[s.name.value]], info, into);
+      else if (s.kind === 'InlineFragment') selected([s], info, into);
+      else {
+        const key = s.alias?.value ?? s.name.value;
+        if (!into.has(key)) into.set(key, []);
+        into.get(key).push(s);
+      }
+    }
+  }
+  return into;
+}
+
+// lazy computes the fields of a sum, an average or an extreme when asked.
+const lazy = (fields, rows, f) => new Proxy({}, {
+  get: (_, name) => {
+    const vs = fields[name] && rows.map((row) => row[name]).filter((v) => v != null);
+    return vs?.length > 0 ? f(fields[name].kind, vs) : null;
+  },
+});
+
+// plain writes Decimals without the last zeros of their fractions.
+const plain = (kind, v) => (kind === 'Decimal' && v != null ? text(...exact('Decimal', [v])) : v);
+
+const extreme = (kind, vs, sign) => plain(kind, vs.reduce((a, b) => (order(kind, b, a) * sign > 0 ? b : a)));
+
+// exact is the sum of numbers as a fraction of two BigInts.
+function exact(kind, vs) {
+  if (kind === 'Float') return [vs.reduce((n, v) => n + units(v), 0n), 1n << 1074n];
+  const places = Math.max(...vs.map((v) => (String(v).split('.')[1] ?? '').length));
+  const digits = (v) => {
+    const [whole, fraction = ''] = String(v).split('.');
+    return BigInt(whole + fraction.padEnd(places, '0'));
+  };
+  return [vs.reduce((n, v) => n + digits(v), 0n), 10n ** BigInt(places)];
+}
+
+// units are a double in 2^-1074.
+function units(v) {
+  const bits = new DataView(new ArrayBuffer(8));
+  bits.setFloat64(0, v);
+  const raw = bits.getBigUint64(0);
+  const exponent = (raw >> 52n) & 0x7ffn;
+  const fraction = raw & 0xfffffffffffffn;
+  const n = exponent === 0n ? fraction : (fraction | (1n << 52n)) << (exponent - 1n);
+  return raw >> 63n ? -n : n;
+}
+
+function sum(kind, vs) {
+  const [n, d] = exact(kind, vs);
+  return kind === 'Float' ? ratio(n, d) : text(n, d);
+}
+
+function avg(kind, vs) {
+  const [n, d] = exact(kind, vs);
+  const count = BigInt(vs.length);
+  if (kind !== 'Decimal') return ratio(n, d * count);
+  const scaledUp = (n < 0n ? -n : n) * 10n ** 16n * 2n + d * count;
+  const rounded = scaledUp / (2n * d * count);
+  return text(n < 0n ? -rounded : rounded, 10n ** 16n);
+}
+
+// text is a decimal fraction, d a power of ten.
+function text(n, d) {
+  const places = String(d).length - 1;
+  const digits = String(n < 0n ? -n : n).padStart(places + 1, '0');
+  const fraction = digits.slice(digits.length - places).replace(/0+$/, '');
+  return (n < 0n ? '-' : '') + digits.slice(0, digits.length - places) + (places > 0 && fraction ? '.' + fraction : '');
+}
+
+// ratio is the double nearest to n/d: 64 bits of the quotient and whether more
+// follow are enough to round it.
+function ratio(n, d) {
+  if (n === 0n) return 0;
+  const a = n < 0n ? -n : n;
+  const shift = Math.max(0, 66 + d.toString(2).length - a.toString(2).length);
+  let q = (a << BigInt(shift)) / d;
+  if (q * d !== a << BigInt(shift)) q |= 1n;
+  let v = Number(q);
+  for (let left = shift; left > 0; left -= 1000) v /= 2 ** Math.min(left, 1000);
+  return n < 0n ? -v : v;
 }
 
 function relation(source, rel, args, context) {
