@@ -59,6 +59,11 @@ func main() {
 // run prints one line per attacker; learned is whether one learnt what it must
 // not, or failed to learn what was open.
 func run(ctx context.Context, out io.Writer, names []string, people, queries int, seed uint64, verbose bool) (learned bool, err error) {
+	for _, name := range names {
+		if !slices.ContainsFunc(attacks(), func(a *target.Attack) bool { return a.Name == name }) {
+			return false, fmt.Errorf("no attacker is called %q", name)
+		}
+	}
 	fmt.Fprintf(out, "%-12s %8s %7s %6s   %-22s %s\n", "attacker", "queries", "luck", "right", "with everything open", "question")
 	for _, a := range attacks() {
 		if len(names) > 0 && !slices.Contains(names, a.Name) {
@@ -86,6 +91,9 @@ func run(ctx context.Context, out io.Writer, names []string, people, queries int
 				fmt.Fprintf(out, "    %s\n", line)
 			}
 		}
+	}
+	if len(names) == 0 {
+		fmt.Fprintln(out, "\nThe attackers on aggregates have a town and a judge of their own: go run ./examples/attackers/aggregates")
 	}
 	return learned, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -62,6 +63,26 @@ func TestAttackers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRun: the command prints what each tried, and knows its attackers.
+func TestRun(t *testing.T) {
+	var out bytes.Buffer
+	learned, err := run(t.Context(), &out, []string{"negation", "pseudonyms"}, 80, 100, seed(t), true)
+	if err != nil || learned {
+		t.Fatalf("%v, %v\n%s", learned, err, out.String())
+	}
+	for _, want := range []string{"negation ", "pseudonyms ", "_not: {grade", "0 shared by two purposes"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "\nfilters ") {
+		t.Error("others ran too")
+	}
+	if _, err := run(t.Context(), &out, []string{"nobody"}, 80, 100, 1, false); err == nil {
+		t.Error("an unknown attacker is no error")
 	}
 }
 
