@@ -219,11 +219,16 @@ func (a *answer) String() string {
 
 // post sends a query as the reader of a token.
 func (s *server) post(ctx context.Context, token, purpose, query, variables string) (*answer, error) {
+	return s.postTo(ctx, "/graphql", token, purpose, query, variables)
+}
+
+// postTo sends a query to one of the two graphs.
+func (s *server) postTo(ctx context.Context, path, token, purpose, query, variables string) (*answer, error) {
 	if variables == "" {
 		variables = "{}"
 	}
 	body := `{"query":` + printJSON(query) + `,"variables":` + variables + `}`
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/graphql", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
