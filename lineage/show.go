@@ -9,7 +9,7 @@ import (
 	"github.com/weir-data/weir/schema"
 )
 
-// ErrUnknown: the log has no such record.
+// ErrUnknown is that the log has no such record.
 var ErrUnknown = errors.New("no such record")
 
 // Find gives one record of the log in a folder; ErrUnknown where there is none

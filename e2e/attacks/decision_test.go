@@ -90,8 +90,11 @@ func mixture() []request {
 		{`query C($i: Boolean!) { companies(limit: 3) { name legalRepName @include(if: $i) legalRep @include(if: $i) { name } } }`, `{"i":true}`},
 		{`query C($i: Boolean!) { companies(limit: 3) { name legalRepName @include(if: $i) legalRep @include(if: $i) { name } } }`, `{"i":false}`},
 		{`{ companiesConnection(first: 2, orderBy: [{name: ASC}]) { nodes { name } pageInfo { hasNextPage } totalCount } }`, ""},
-		{`{ __schema { types { name } } }`, ""}, {`{ __type(name: "InsuranceAccount") { fields { name } } }`, ""},
-		{`{ persons { idNumber balance } }`, ""}, {`{ insuranceAccounts(limit: 2) { balance active } }`, ""}, {`{ persons { name`, ""},
+		{`{ __schema { types { name } } }`, ""},
+		{`{ __type(name: "InsuranceAccount") { fields { name } } }`, ""},
+		{`{ persons { idNumber balance } }`, ""},
+		{`{ insuranceAccounts(limit: 2) { balance active } }`, ""},
+		{`{ persons { name`, ""},
 	}
 	readers := [][2]string{{officer, casing}, {officer, ""}, {"demo-clerk", "newborn-registration"}, {"demo-clerk", "company-registration"}, {"demo-citizen", "self-service"}, {"demo-contractor", ""}, {"demo-statistician", "statistics"}, {"demo-owner-health", "statistics"}}
 	var out []request

@@ -101,7 +101,9 @@ func onControl(t *testing.T, r *rig, random *rand.Rand, token, purpose string, p
 func showsNothingElse(t *testing.T, text string, known, all []string) {
 	t.Helper()
 	words := map[string]bool{}
-	for _, w := range strings.FieldsFunc(strip(text), func(r rune) bool { return !(r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') }) {
+	for _, w := range strings.FieldsFunc(strip(text), func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
 		words[w] = true
 	}
 	for _, name := range all {

@@ -261,7 +261,7 @@ type countedStatement struct {
 
 func (s countedStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
 	s.a.r.mu.Lock()
-	s.a.r.sent = append(s.a.r.sent, s.Statement.String())
+	s.a.r.sent = append(s.a.r.sent, s.String())
 	s.a.r.mu.Unlock()
 	rows, err := s.Statement.Fetch(ctx, args, keys)
 	if s.a.wrap != nil {

@@ -354,4 +354,3 @@ func upgrade(t *testing.T, host, path, origin, token, protocol string) {
 		t.Error(err)
 	}
 }
-

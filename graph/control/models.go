@@ -363,6 +363,18 @@ type ReadRecord struct {
 	Fields []FieldRead `json:"fields"`
 }
 
+// 凭证 · A record with what proves it, for whoever holds the ledger's public key.
+type Receipt struct {
+	ID string `json:"id"`
+	// Whether the node signed for it.
+	Signed bool `json:"signed"`
+	// Whether a checkpoint of the ledger covers it; within seconds of the answer.
+	Included bool `json:"included"`
+	// The proof, to be kept as it is, byte for byte, and checked offline with
+	// weir lineage verify --proof. It holds the record.
+	Proof string `json:"proof"`
+}
+
 type ScopedAccess struct {
 	// all, by_key, self, or a scope that the type declares.
 	Scope string `json:"scope"`

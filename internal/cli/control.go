@@ -10,7 +10,7 @@ import (
 )
 
 // controlGraph wires the executor of the control graph.
-func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, keys *keyring.Ring, policies control.Policies, report func(error)) (*control.Executor, error) {
+func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, receipts control.Receipts, keys *keyring.Ring, policies control.Policies, report func(error)) (*control.Executor, error) {
 	departments := make(map[string]control.Titles, len(c.Departments))
 	owners := make(map[string]string)
 	for id, d := range c.Departments {
@@ -26,7 +26,7 @@ func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, keys *k
 		}
 	}
 	return control.New(control.Config{
-		Lineage:     control.Lineage{Index: asked, Keys: keys, Owners: owners, Sealed: sealed},
+		Lineage:     control.Lineage{Index: asked, Receipts: receipts, Keys: keys, Owners: owners, Sealed: sealed},
 		Departments: departments, Purposes: purposes, Ages: ages, Policies: policies, Report: report,
 		Offices: control.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 	})

@@ -131,7 +131,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	if err != nil {
 		return err
 	}
-	control, err := controlGraph(n.cfg, ages, asked, ring, n.revisions.Policies(), report)
+	control, err := controlGraph(n.cfg, ages, asked, n.tree, ring, n.revisions.Policies(), report)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func exportLedger(from, to string) error {
 	if err := os.Mkdir(tree, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tree, "checkpoint"), checkpoint, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(tree, "checkpoint"), checkpoint, 0o600); err != nil { //nolint:gosec // the caller's folder
 		return err
 	}
 	if err := copyFiles(filepath.Join(from, lineage.TreeFolder, "tile"), filepath.Join(tree, "tile")); err != nil {

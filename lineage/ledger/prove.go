@@ -178,6 +178,15 @@ type receipts struct {
 
 const maxReceipts = 1024
 
+// Find gives a record of this ledger's log that no power cut takes back;
+// ErrUnknown where there is none.
+func (l *Ledger) Find(at lineage.Position) (lineage.Entry, error) {
+	if at.Origin != l.config.Source.Origin() || at.Sequence > l.config.Source.SyncedTo() {
+		return lineage.Entry{}, ErrUnknown
+	}
+	return lineage.Find(l.config.Dir, at)
+}
+
 // Receipt gives a record of this ledger's log with its signed receipt and, when
 // a checkpoint covers it, the way there. ErrUnknown where there is no such
 // record, or none that a power cut could not take back.

@@ -310,7 +310,7 @@ func TestTampering(t *testing.T) {
 	done := map[string]int{}
 	for round := 0; round < rounds; {
 		kind := kinds[rnd.IntN(len(kinds))]
-		found, ok := e.tamper(kind, rnd)
+		ok, found := e.tamper(kind, rnd)
 		if !ok {
 			continue // nothing was changed
 		}
@@ -328,7 +328,7 @@ func TestTampering(t *testing.T) {
 
 // tamper makes one edit, verifies, undoes it, and gives what is wrong with the
 // verifier's answer; false when the edit changed nothing.
-func (e *evidence) tamper(kind string, rnd *rand.Rand) (wrong error, ok bool) {
+func (e *evidence) tamper(kind string, rnd *rand.Rand) (ok bool, wrong error) {
 	switch kind {
 	case "proof":
 		return e.tamperProof(rnd)
@@ -348,19 +348,19 @@ func (e *evidence) tamper(kind string, rnd *rand.Rand) (wrong error, ok bool) {
 	base, frames := strings.CutSuffix(kind, " frames")
 	switch {
 	case frames && !segment, path == "lock", len(scope) == 0:
-		return nil, false
+		return false, nil
 	case frames:
 		at := slices.DeleteFunc(slices.Clone(e.places[path]), func(p place) bool { return p.to > len(scope) })
 		changed = append(editFrames(base, original, at, rnd), original[len(scope):]...)
 	case kind == "remove":
 		if strings.HasPrefix(path, "tree/.state") || strings.Contains(path, ".p/") && !e.needed(path) {
-			return nil, false // the proof does not rest on it
+			return false, nil // the proof does not rest on it
 		}
 	default:
 		changed = append(edit(kind, scope, rnd), original[len(scope):]...)
 	}
 	if changed != nil && bytes.Equal(changed, original) {
-		return nil, false
+		return false, nil
 	}
 	e.write(path, changed)
 	err := e.verify()
@@ -368,23 +368,23 @@ func (e *evidence) tamper(kind string, rnd *rand.Rand) (wrong error, ok bool) {
 	var found *verify.TamperError
 	switch {
 	case err == nil:
-		return fmt.Errorf("%s: not found", path), true
+		return true, fmt.Errorf("%s: not found", path)
 	case !errors.As(err, &found) || found.File == "" && found.Record == "":
-		return fmt.Errorf("%s: names no place: %w", path, err), true
+		return true, fmt.Errorf("%s: names no place: %w", path, err)
 	case segment && changed != nil:
 		first := 0
 		for first < len(changed) && first < len(original) && changed[first] == original[first] {
 			first++
 		}
 		if want := fmt.Sprintf("/%d", e.sequenceAt(path, first)); !strings.HasSuffix(found.Record, want) {
-			return fmt.Errorf("%s: byte %d: names %s, want %s: %w", path, first, found.Record, want, err), true
+			return true, fmt.Errorf("%s: byte %d: names %s, want %s: %w", path, first, found.Record, want, err)
 		}
 	case segment:
 		if want := fmt.Sprintf("/%d", e.places[path][0].sequence); found.Record != "" && !strings.HasSuffix(found.Record, want) {
-			return fmt.Errorf("%s removed: names %s, want %s: %w", path, found.Record, want, err), true
+			return true, fmt.Errorf("%s removed: names %s, want %s: %w", path, found.Record, want, err)
 		}
 	}
-	return nil, true
+	return true, nil
 }
 
 // needed reports whether a partial tile is the newest of its kind.
@@ -408,7 +408,7 @@ func (e *evidence) needed(path string) bool {
 }
 
 // rollBack puts an earlier state in place, of everything or of a part.
-func (e *evidence) rollBack(part bool, rnd *rand.Rand) (error, bool) {
+func (e *evidence) rollBack(part bool, rnd *rand.Rand) (bool, error) {
 	old := e.before[rnd.IntN(len(e.before))]
 	what := rnd.IntN(3)
 	touched := func(path string) bool {
@@ -447,13 +447,13 @@ func (e *evidence) rollBack(part bool, rnd *rand.Rand) (error, bool) {
 	}
 	var found *verify.TamperError
 	if !errors.As(err, &found) {
-		return fmt.Errorf("part %v %d: %w", part, what, err), true
+		return true, fmt.Errorf("part %v %d: %w", part, what, err)
 	}
-	return nil, true
+	return true, nil
 }
 
 // resealed edits records and makes everything fit that needs no key.
-func (e *evidence) resealed(rnd *rand.Rand) (error, bool) {
+func (e *evidence) resealed(rnd *rand.Rand) (bool, error) {
 	files := map[string][]byte{}
 	for p, b := range e.files {
 		if e.places[p] != nil {
@@ -468,7 +468,7 @@ func (e *evidence) resealed(rnd *rand.Rand) (error, bool) {
 	path := segments[rnd.IntN(len(segments))]
 	at := slices.DeleteFunc(slices.Clone(e.places[path]), func(p place) bool { return !p.record })
 	if len(at) == 0 {
-		return nil, false
+		return false, nil
 	}
 	p := at[rnd.IntN(len(at))]
 	files[path][p.to-1-rnd.IntN(32)] ^= 1 << rnd.IntN(8) // salt or answer
@@ -482,28 +482,28 @@ func (e *evidence) resealed(rnd *rand.Rand) (error, bool) {
 	}
 	var found *verify.TamperError
 	if !errors.As(err, &found) || found.Record == "" {
-		return fmt.Errorf("record %d: %w", p.sequence, err), true
+		return true, fmt.Errorf("record %d: %w", p.sequence, err)
 	}
 	named, perr := lineage.ParsePosition(found.Record)
 	if perr != nil || named.Sequence > p.sequence {
-		return fmt.Errorf("record %d: names %s: %w", p.sequence, found.Record, err), true
+		return true, fmt.Errorf("record %d: names %s: %w", p.sequence, found.Record, err)
 	}
-	return nil, true
+	return true, nil
 }
 
-func (e *evidence) tamperProof(rnd *rand.Rand) (error, bool) {
+func (e *evidence) tamperProof(rnd *rand.Rand) (bool, error) {
 	proof := e.proofs[rnd.IntN(len(e.proofs))]
 	changed := edit([]string{"flip", "cut", "drop", "duplicate", "swap"}[rnd.IntN(5)], proof, rnd)
 	if bytes.Equal(changed, proof) {
-		return nil, false
+		return false, nil
 	}
 	_, err := verify.CheckProof(changed, e.key, nil)
 	var found *verify.TamperError
 	if !errors.As(err, &found) {
-		return fmt.Errorf("a changed proof: %w", err), true
+		return true, fmt.Errorf("a changed proof: %w", err)
 	}
 	if _, err := verify.CheckProof(proof, e.key, nil); err != nil {
-		return fmt.Errorf("the proof itself: %w", err), true
+		return true, fmt.Errorf("the proof itself: %w", err)
 	}
-	return nil, true
+	return true, nil
 }

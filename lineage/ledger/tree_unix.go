@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/transparency-dev/tessera"
@@ -24,10 +26,16 @@ type tree struct {
 	cancel   context.CancelFunc
 }
 
+// setLog is the one setting of tessera's logger, which is the process's: to set
+// it again would race with the goroutines of a tree that is closing.
+var setLog sync.Once
+
+// logTo sends tessera's own log lines where ours go, not to standard error.
+func logTo(log *slog.Logger) { setLog.Do(func() { klog.SetSlogLogger(log) }) }
+
 // openTree opens or makes the tree in a folder. ctx bounds the opening alone.
 func openTree(c Config, dir string) (*tree, error) {
-	// Its own log lines go where ours go, not to standard error.
-	klog.SetSlogLogger(c.Log)
+	logTo(c.Log)
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &tree{dir: dir, cancel: cancel}
 	driver, err := posix.New(ctx, posix.Config{Path: dir})

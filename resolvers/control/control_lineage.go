@@ -35,6 +35,14 @@ func (r *queryResolver) Field(ctx context.Context, coordinate string, from *stri
 	return l.field(ctx, coordinate, from, to)
 }
 
+func (r *queryResolver) Receipt(ctx context.Context, id string) (*control.Receipt, error) {
+	l, err := r.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.receipt(id)
+}
+
 func (r *queryResolver) AboutMe(ctx context.Context, first *int, after *string) (*control.AboutMe, error) {
 	l, err := r.look(ctx)
 	if err != nil {

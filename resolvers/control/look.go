@@ -21,6 +21,8 @@ type Lineage struct {
 	// Index of the ledger; nil where there is none, and then nothing is
 	// answered.
 	Index Index
+	// Receipts prove single records; nil where nothing does.
+	Receipts Receipts
 	// Keys make the stand-ins under which readers and persons are recorded.
 	Keys *keyring.Ring
 	// Owners are the roles whose holders, being of the department, see where
