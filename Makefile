@@ -33,6 +33,7 @@ unit:
 # is some thirty times slower under the race detector.
 race:
 	WEIR_SMALL=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./authz/... ./graph/... ./resolvers/... ./lineage/... ./internal/...
+	$(GO) test -race -timeout $(TEST_TIMEOUT) -run 'TestDecision/readers' ./e2e/attacks
 
 # The real program over real HTTP: graphql-http's audits and the comparison with
 # graphql-js. Its parts in one process: non-interference, and its power.
