@@ -81,6 +81,12 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 				rule{"r0", t.dept, t.name + ".*", pick(s, 2, 3), "*", pick(s, "all", "all", "by_key"), "mask", "allow"},
 				rule{"r0", t.dept, t.name + ".*", 3, w.purpose(s), w.scopeName(s, t, 0), "clear", "allow"})
 		}
+		if len(t.scopes) > 0 && s.chance(35) {
+			// Denied where a scope holds, or is not known not to.
+			p.rules = append(p.rules, rule{
+				"r0", t.dept, pick(s, t.name+".*", t.name+"."+pick(s, t.fields...).name), pick(s, 0, 0, 1), "*", pick(s, t.scopes...).name, pick(s, "clear", "mask", "any"), "deny",
+			})
+		}
 		for i, f := range t.fields {
 			// Some columns to filter, sort and page by.
 			if s.chance(30) && (i > 0 || s.chance(50)) {

@@ -55,12 +55,12 @@ func (a *asker) selection(t *typ, on reach, depth int) string {
 		return name
 	}
 	for range 2 + a.s.IntN(5) {
-		n := a.s.IntN(10)
+		n := a.s.IntN(11)
 		if on.byKey && a.s.chance(40) {
 			n = 2 // what a key opens, it opens through relations
 		}
 		switch {
-		case n == 0:
+		case n == 0 || n == 10:
 			parts = append(parts, a.name("ref_")+": _ref")
 		case n == 1:
 			parts = append(parts, key("__typename"))

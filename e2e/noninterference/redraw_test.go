@@ -143,13 +143,13 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			r := pick(s, rows...).clone()
 			r.tie = newTie(s)
 			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d row_no = %d", t.name, r.id, r.tie)}
-		case n == 5: // a whole column
+		case n <= 6: // a whole column
 			i := s.IntN(len(t.fields))
 			if len(t.relations) > 0 && s.chance(50) {
 				i, _ = t.field(pick(s, t.relations...).near)
 			}
 			to := cell{null: true}
-			if s.chance(40) {
+			if s.chance(30) {
 				to = w.newCell(s, t, t.fields[i])
 			}
 			for _, old := range rows {

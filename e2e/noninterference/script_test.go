@@ -134,7 +134,7 @@ func (sc *scripter) query() {
 		get: s.chance(20), withheld: s.chance(15), partial: s.chance(10), graphql: s.chance(50),
 	}
 	pages := false
-	switch n := s.IntN(26); {
+	switch n := s.IntN(28); {
 	case n < 6:
 		t := a.root()
 		base.expecting = "list"
@@ -171,7 +171,7 @@ func (sc *scripter) query() {
 		}
 		base.expecting = "aggregate"
 		base.doc = a.document(root)
-	case n < 22:
+	case n < 24:
 		if !sc.ref(a, &base) {
 			return
 		}
@@ -240,7 +240,7 @@ func (sc *scripter) warm(base step) []int {
 }
 
 func (sc *scripter) fault(st *step, read []*typ) {
-	if !sc.s.chance(15) {
+	if !sc.s.chance(20) {
 		return
 	}
 	t := pick(sc.s, sc.ss.w.types...)
@@ -248,7 +248,7 @@ func (sc *scripter) fault(st *step, read []*typ) {
 		t = pick(sc.s, read...)
 	}
 	st.fault = &fault{department: t.dept, kind: pick(sc.s, adapters.Unavailable, adapters.Timeout, adapters.Invalid), after: pick(sc.s, 0, 0, 1)}
-	if sc.s.chance(60) {
+	if sc.s.chance(75) {
 		st.fault.table = t.table()
 	}
 	if len(sc.ss.oracles) > 1 && sc.s.chance(40) {
@@ -269,11 +269,11 @@ func (sc *scripter) ref(a *asker, base *step) bool {
 	}
 	t := pick(sc.s, a.ss.w.types...)
 	a.decl = append(a.decl, "$ref: ID!")
-	a.vars["ref"] = handed{pick(sc.s, from...), "ref", sc.s.IntN(4)}
+	a.vars["ref"] = handed{pick(sc.s, from...), "ref", pick(sc.s, 0, 0, 0, 1, 2, 3)}
 	var roots []string
 	for _, other := range a.ss.w.types {
 		if other == t || sc.s.chance(60) {
-			roots = append(roots, a.name("a")+": "+other.byRef()+"(ref: $ref) "+a.selection(other, reach{}, 1))
+			roots = append(roots, a.name("a")+": "+other.byRef()+"(ref: $ref) "+a.selection(other, reach{}, 2))
 		}
 	}
 	a.hit("ref", "root", "")
@@ -335,7 +335,7 @@ func (a *asker) byKey() string {
 	if arguments == nil {
 		return ""
 	}
-	return a.name("a") + ": " + st.t.singular() + "(" + strings.Join(arguments, ", ") + ") " + a.selection(st.t, st.reach(), 2)
+	return a.name("a") + ": " + st.t.singular() + "(" + strings.Join(arguments, ", ") + ") " + a.selection(st.t, st.reach(), 3)
 }
 
 // verify draws a root that asks whether values are so; "" without one.
