@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/schema"
 )
 
 // TestMeet: no cell holds more than either table grants, for any reader on any
@@ -56,4 +57,30 @@ func TestMeet(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMeetOfDenials: what the waiting revision denies under a scope, or under one
+// that the approved schema does not know, is denied at once.
+func TestMeetOfDenials(t *testing.T) {
+	const allow = "p, a, public_security, Person.*, L3, *, all, mask, allow\n"
+	profile := authz.Profile{Roles: []string{"a"}, Purposes: settings().Purposes, Purpose: "statistics"}
+	at := schema.Coordinate{Type: "Person", Field: "name"}
+	other := catalogue()
+	person := other.Types["Person"]
+	person.Scopes = append(person.Scopes, &schema.Scope{Name: "new"})
+	for denied, want := range map[string]authz.Caps{"sealed": authz.Mask, "all": authz.None, "new": authz.None} {
+		waiting := recompile(t, allow+"p, a, public_security, Person.name, L1, *, "+denied+", any, deny\n", other)
+		g := authz.Meet(compile(t, allow), waiting).View(profile).Grants(at)
+		here := func(truth authz.Truth) authz.Caps {
+			return g.Under(func(s string) authz.Truth {
+				if s == denied {
+					return truth
+				}
+				return authz.False
+			})
+		}
+		if here(authz.True) != authz.None || here(authz.Unknown) != authz.None || here(authz.False) != want {
+			t.Errorf("denied under %s: %s", denied, g)
+		}
+	}
 }
