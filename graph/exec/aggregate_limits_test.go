@@ -1,0 +1,58 @@
+package exec
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/weir-data/weir/graph/plan"
+)
+
+func TestAggregatesAreCharged(t *testing.T) {
+	w := census(t, crowd(rand.New(rand.NewPCG(1, 1)), 100), nil) //nolint:gosec // the same people each time
+	w.groups(t, "auditor", "{ a: peopleAggregate { count sum { income } } }")
+	w.groups(t, "planner", "{ a: peopleAggregate(where: {district: {_eq: \"A\"}}) { count } }")
+	if got := w.budgets.spent(chargeAggregate); len(got) != 0 {
+		t.Errorf("exact numbers were charged %v", got)
+	}
+	w.groups(t, "statistician", "{ a: peopleAggregate { count sum { income } avg { income } } b: peopleAggregate { avg { debt } } }")
+	w.groups(t, "planner", "{ a: peopleAggregate { count avg { income } } }")
+	if got := w.budgets.spent(chargeAggregate); !slices.Equal(got, []int{4}) {
+		t.Errorf("charged %v, want count, income and debt for one and income for the other", got)
+	}
+	w.executor.aggregates.PerDay = 4
+	if got := codes(t, w, "statistician", "{ a: peopleAggregate { count } }", nil); got != string(plan.RateLimited) {
+		t.Errorf("a spent budget gives %s", got)
+	}
+	w.executor.budgets = nil
+	w.executor.report = func(error) {}
+	if got := codes(t, w, "statistician", "{ a: peopleAggregate { count } }", nil); got != string(plan.Internal) {
+		t.Errorf("without budgets: %s", got)
+	}
+}
+
+func TestAggregatesAreBounded(t *testing.T) {
+	w := census(t, crowd(rand.New(rand.NewPCG(1, 1)), 200), nil) //nolint:gosec // the same people each time
+	w.executor.aggregates.MaxRows = 100
+	if got := codes(t, w, "auditor", "{ a: peopleAggregate { group { id } count } }", nil); got != string(plan.LimitExceeded) {
+		t.Errorf("200 rows of at most 100: %s", got)
+	}
+	// Equal rows count once.
+	if got := codes(t, w, "auditor", "{ a: peopleAggregate { group { district } count } }", nil); !strings.HasPrefix(got, `{"a":[{`) {
+		t.Errorf("few different rows: %s", got)
+	}
+	w.executor.aggregates.MaxRows, w.executor.maxBytes = 1_000, 4_000
+	if got := codes(t, w, "statistician", "{ a: peopleAggregate { group { district } count } }", nil); got != string(plan.LimitExceeded) {
+		t.Errorf("200 persons in 4,000 bytes: %s", got)
+	}
+}
+
+// What is not exact says so.
+func TestNoiseIsDeclared(t *testing.T) {
+	w := census(t, crowd(rand.New(rand.NewPCG(1, 1)), 100), nil) //nolint:gosec // the same people each time
+	w.ask(w.as("planner"), "{ a: peopleAggregate { count avg { income } } }", nil)
+	if got, want := string(w.last.Reads.Extension), `"access":{"noised":[{"field":"Person.income","path":"a.avg.income","level":"L3"}]}`; !strings.Contains(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
