@@ -31,8 +31,12 @@ type hunk struct{ file, before, after string }
 // trialsOfPower is within how many trials a leak must be found.
 const trialsOfPower = 20_000
 
-// shortPower is how many leaks a short run tries; the seed says which.
-const shortPower = 2
+// shortPower is how many leaks a short run tries, firstPower with which it
+// begins under the seed 1; other seeds begin elsewhere.
+const (
+	shortPower = 1
+	firstPower = "count-over-hidden-rows"
+)
 
 func readLeaks(t *testing.T) []leak {
 	t.Helper()
@@ -174,7 +178,8 @@ func TestPower(t *testing.T) {
 			return !slices.ContainsFunc(strings.Split(name, ","), func(one string) bool { return strings.HasPrefix(l.name, one) })
 		})
 	case os.Getenv("WEIR_SOAK") != "1":
-		first := int(s*shortPower) % len(leaks)
+		begin := slices.IndexFunc(leaks, func(l leak) bool { return l.name == firstPower })
+		first := (max(begin, 0) + int(s-1)*shortPower) % len(leaks)
 		leaks = append(leaks[first:], leaks[:first]...)[:min(shortPower, len(leaks))]
 	}
 	if len(leaks) == 0 {
