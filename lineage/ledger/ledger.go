@@ -125,6 +125,7 @@ type Ledger struct {
 	carry  []tlog.Hash // leaves of frames that were read and are in no batch yet
 	buf    []byte
 	beat   time.Time // of the last batch
+	lost   bool      // an attempt failed; the rest is to be found anew
 
 	mu    sync.Mutex
 	stats Stats
@@ -274,10 +275,17 @@ func (l *Ledger) build() (err error) {
 			err = fmt.Errorf("%w: %v", ErrTree, r)
 		}
 		if err != nil {
-			// What the tree holds now is read from its files.
-			err = errors.Join(err, l.resume())
+			// What the tree holds now is read from its files, before anything
+			// is added to it again: what was read ahead is in no batch.
+			l.lost = true
 		}
 	}()
+	if l.lost {
+		if err := l.resume(); err != nil {
+			return err
+		}
+		l.lost = false
+	}
 	// A heartbeat says that there was nothing; a clock that went back only
 	// begins the wait anew.
 	now := l.config.Clock()
@@ -320,6 +328,9 @@ func (l *Ledger) batch(to uint64) error {
 		}
 		b.Epoch = f.Epoch
 		if f.Record {
+			if f.Sequence != b.Last+1 {
+				return fmt.Errorf("%w: record %d follows %d", ErrTree, f.Sequence, b.Last)
+			}
 			b.Last, sealed = f.Sequence, len(l.leaves)
 		}
 	}

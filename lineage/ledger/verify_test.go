@@ -11,7 +11,7 @@ import (
 // copied gives a copy of a folder: what an auditor has.
 func copied(t *testing.T, dir string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
+	to := filepath.Join(inMemory(t), "copy")
 	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
