@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -9,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,30 +21,39 @@ import (
 // Run follows the log of this node until the context ends, which is no error.
 // One at a time runs per log.
 func (x *Index) Run(ctx context.Context) error {
-	w := &writer{index: x, names: newNames()}
+	w := newWriter(x)
 	defer w.close()
 	for {
+		start := time.Now()
 		n, err := w.step(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return err
-		case n > 0:
+		}
+		pause := x.cfg.Poll
+		if n > 0 {
 			x.applied.tell()
-			continue
+			pause = x.pause(time.Since(start))
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(x.cfg.Poll):
+		case <-time.After(pause):
 		}
 	}
 }
 
+// pause is how long to leave the processor to those who wait for answers, after
+// a batch that took so long.
+func (x *Index) pause(took time.Duration) time.Duration {
+	return time.Duration(float64(took) * (1 - x.cfg.Share) / x.cfg.Share)
+}
+
 // CatchUp reads the log to its present end.
 func (x *Index) CatchUp(ctx context.Context) error {
-	w := &writer{index: x, names: newNames()}
+	w := newWriter(x)
 	defer w.close()
 	for {
 		if n, err := w.step(ctx); n == 0 || err != nil {
@@ -90,12 +98,27 @@ type writer struct {
 	origin int64
 	last   Sequence
 	hash   []byte // of the last record applied
+	// The statements that insert many rows, prepared.
+	records, persons inserts
+}
+
+func newWriter(x *Index) *writer {
+	return &writer{
+		index: x, names: newNames(),
+		records: inserts{
+			db: x.db, driver: x.cfg.Driver, columns: 11,
+			into: "record (origin, sequence, epoch, time, pair, subject, request, rows_read, people, outcomes, counts)",
+		},
+		persons: inserts{db: x.db, driver: x.cfg.Driver, columns: 4, into: "person (tag, time, origin, sequence)"},
+	}
 }
 
 func (w *writer) close() {
 	if w.reader != nil {
 		w.reader.Close()
 	}
+	w.records.close()
+	w.persons.close()
 }
 
 // step applies one batch and tells how many records it had.
@@ -183,9 +206,14 @@ type batch struct {
 	hash    hasher
 	last    map[int64]int64     // by pair: time of its last record
 	rollups map[rollKey]*rollup // by flow and day
+	groups  map[string]*group
+	key     []byte
+	people  []person
 	records rows
-	persons rows
 }
+
+// person is a row of the table of that name.
+type person struct{ tag, time, origin, sequence int64 }
 
 type flowKey struct {
 	use     *lineage.Use
@@ -211,9 +239,11 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
-	b := &batch{tx: tx, names: &w.names, last: make(map[int64]int64), rollups: make(map[rollKey]*rollup)}
-	b.records = rows{into: "record (origin, sequence, epoch, time, pair, subject, request, rows_read, people, outcomes, counts)", columns: 11}
-	b.persons = rows{into: "person (tag, time, origin, sequence)", columns: 4}
+	b := &batch{
+		tx: tx, names: &w.names, last: make(map[int64]int64),
+		rollups: make(map[rollKey]*rollup), groups: make(map[string]*group),
+		records: rows{inserts: &w.records},
+	}
 	origin, last := w.origin, w.last
 	for i := range entries {
 		e := &entries[i]
@@ -232,7 +262,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 		last.Epoch, last.Sequence = e.Position.Epoch, e.Position.Sequence
 	}
 	hash := entries[len(entries)-1].Hash
-	if err := b.finish(ctx, origin, last, hash[:]); err != nil {
+	if err := b.finish(ctx, rows{inserts: &w.persons}, origin, last, hash[:]); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -271,55 +301,106 @@ func (b *batch) add(ctx context.Context, origin int64, e *lineage.Entry) error {
 		return err
 	}
 	for i := range r.Tags {
-		if err := b.persons.add(ctx, b.tx, tagNumber(r.Tags[i]), at, origin, int64(e.Position.Sequence)); err != nil {
-			return err
-		}
+		b.people = append(b.people, person{tagNumber(r.Tags[i]), at, origin, int64(e.Position.Sequence)})
 	}
-	return b.flows(ctx, r, at)
+	return b.flows(ctx, pairID, r, at)
 }
 
 const microsPerDay = 24 * 60 * 60 * 1_000_000
 
+// group is what records of one day have in common that have a context, a shape
+// and the outcomes of all its fields in common: the flows that they are part of,
+// and the people whom they are about, each once.
+type group struct {
+	cells   []groupCell
+	rollups []*rollup
+	people  map[uint64]struct{}
+}
+
+// groupCell is an outcome of a use, and where it counts.
+type groupCell struct {
+	use     int
+	outcome Outcome
+	rollup  *rollup
+}
+
 // flows adds the record to the figures of every flow that it is part of, once
 // to each: a field that was selected and filtered by is two flows.
-func (b *batch) flows(ctx context.Context, r *lineage.Record, at int64) error {
+func (b *batch) flows(ctx context.Context, pair int64, r *lineage.Record, at int64) error {
 	day := at / microsPerDay
-	counted := make(map[int64]int64, len(r.Uses)) // flow to cells
+	b.key = binary.AppendVarint(binary.AppendVarint(b.key[:0], pair), day)
+	for i := range r.Uses {
+		var outcomes byte
+		for o := range outcomesOfUse(r, i) {
+			outcomes |= 1 << o
+		}
+		b.key = append(b.key, outcomes)
+	}
+	g := b.groups[string(b.key)]
+	if g == nil {
+		var err error
+		if g, err = b.group(ctx, r, day, at); err != nil {
+			return err
+		}
+		b.groups[string(b.key)] = g
+	}
+	for _, c := range g.cells {
+		for o, cells := range outcomesOfUse(r, c.use) {
+			if o == c.outcome {
+				c.rollup.cells += int64(cells)
+			}
+		}
+	}
+	for _, f := range g.rollups {
+		f.reads++
+		f.first, f.last = min(f.first, at), max(f.last, at)
+		if len(r.Tags) == 0 {
+			f.uncounted += int64(r.TagCount)
+		}
+	}
+	for t := range r.Tags {
+		g.people[binary.BigEndian.Uint64(r.Tags[t][:])] = struct{}{}
+	}
+	return nil
+}
+
+// group finds the flows of a record.
+func (b *batch) group(ctx context.Context, r *lineage.Record, day, at int64) (*group, error) {
+	g := &group{people: make(map[uint64]struct{})}
 	for i := range r.Uses {
 		u := &r.Uses[i]
 		if u.Use == lineage.Tag || u.Department == "" {
 			continue // the ledger's own reading; the control graph's fields
 		}
-		for outcome, cells := range outcomesOfUse(r, i) {
+		for outcome := range outcomesOfUse(r, i) {
 			n, err := b.flow(ctx, &flowKey{use: u, record: r, outcome: outcome})
 			if err != nil {
-				return err
+				return nil, err
 			}
-			counted[n] += int64(cells)
-		}
-	}
-	for n, cells := range counted {
-		key := rollKey{flow: n, day: day}
-		f := b.rollups[key]
-		if f == nil {
-			sketch, err := hyperloglog.NewSketch(sketchPrecision, true)
+			f, err := b.rollup(rollKey{flow: n, day: day}, at)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			f = &rollup{first: at, people: sketch}
-			b.rollups[key] = f
-		}
-		f.reads++
-		f.cells += cells
-		f.first, f.last = min(f.first, at), max(f.last, at)
-		if len(r.Tags) == 0 {
-			f.uncounted += int64(r.TagCount)
-		}
-		for t := range r.Tags {
-			f.people.InsertHash(binary.BigEndian.Uint64(r.Tags[t][:])) // a tag is a CMAC: a hash already
+			g.cells = append(g.cells, groupCell{i, outcome, f})
+			if !slices.Contains(g.rollups, f) {
+				g.rollups = append(g.rollups, f)
+			}
 		}
 	}
-	return nil
+	return g, nil
+}
+
+func (b *batch) rollup(key rollKey, at int64) (*rollup, error) {
+	if f := b.rollups[key]; f != nil {
+		return f, nil
+	}
+	sketch, err := hyperloglog.NewSketch(sketchPrecision, true)
+	if err != nil {
+		return nil, err
+	}
+	f := &rollup{first: at, people: sketch}
+	b.rollups[key] = f
+	return f, nil
 }
 
 // sketchPrecision gives 4,096 registers: exact for a few hundred people, and
@@ -327,9 +408,26 @@ func (b *batch) flows(ctx context.Context, r *lineage.Record, at int64) error {
 const sketchPrecision = 12
 
 // finish writes what was collected.
-func (b *batch) finish(ctx context.Context, origin int64, last Sequence, hash []byte) error {
-	if err := errors.Join(b.records.flush(ctx, b.tx), b.persons.flush(ctx, b.tx)); err != nil {
+func (b *batch) finish(ctx context.Context, persons rows, origin int64, last Sequence, hash []byte) error {
+	// In the order of the table, so that neighbours go in together.
+	slices.SortFunc(b.people, func(x, y person) int {
+		return cmp.Or(cmp.Compare(x.tag, y.tag), cmp.Compare(x.time, y.time), cmp.Compare(x.sequence, y.sequence))
+	})
+	for i := range b.people {
+		p := &b.people[i]
+		if err := persons.add(ctx, b.tx, p.tag, p.time, p.origin, p.sequence); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(b.records.flush(ctx, b.tx), persons.flush(ctx, b.tx)); err != nil {
 		return err
+	}
+	for _, g := range b.groups {
+		for tag := range g.people {
+			for _, f := range g.rollups {
+				f.people.InsertHash(tag) // a tag is a CMAC: a hash already
+			}
+		}
 	}
 	for _, pair := range sortedKeys(b.last) {
 		if _, err := b.tx.ExecContext(ctx, `UPDATE pair SET last = $1 WHERE id = $2 AND last < $1`, b.last[pair], pair); err != nil {
@@ -394,57 +492,4 @@ func sortedKeys(m map[int64]int64) []int64 {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// rows collects rows of one table and inserts many with one statement.
-type rows struct {
-	into    string
-	columns int
-	values  []any
-	full    string // the statement for rowsAtOnce rows
-}
-
-const rowsAtOnce = 64
-
-func (r *rows) add(ctx context.Context, tx *sql.Tx, values ...any) error {
-	r.values = append(r.values, values...)
-	if len(r.values) < rowsAtOnce*r.columns {
-		return nil
-	}
-	return r.flush(ctx, tx)
-}
-
-func (r *rows) flush(ctx context.Context, tx *sql.Tx) error {
-	n := len(r.values) / r.columns
-	if n == 0 {
-		return nil
-	}
-	statement := r.full
-	if statement == "" || n != rowsAtOnce {
-		statement = r.statement(n)
-	}
-	if n == rowsAtOnce {
-		r.full = statement
-	}
-	_, err := tx.ExecContext(ctx, statement, r.values...)
-	r.values = r.values[:0]
-	return err
-}
-
-func (r *rows) statement(n int) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO " + r.into + " VALUES ")
-	for i := range n * r.columns {
-		switch {
-		case i == 0:
-			b.WriteByte('(')
-		case i%r.columns == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString("$" + strconv.Itoa(i+1))
-	}
-	b.WriteByte(')')
-	return b.String()
 }

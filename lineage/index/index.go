@@ -37,6 +37,10 @@ type Config struct {
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
 	Batch int
+	// Share is how much of one processor's time [Index.Run] takes at most, above
+	// 0 up to 1; 0.1. The index is behind while more comes than that is enough
+	// for, and says how far.
+	Share float64
 }
 
 // Index is an open index. Its queries are safe for concurrent use, also beside
@@ -61,6 +65,9 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 	}
 	if cfg.Batch <= 0 {
 		cfg.Batch = 4096
+	}
+	if cfg.Share <= 0 || cfg.Share > 1 {
+		cfg.Share = 0.1
 	}
 	db, err := open(cfg)
 	if err != nil {

@@ -36,12 +36,20 @@ func (h *hasher) sum() (out digest) {
 type names struct {
 	contexts, shapes, flows map[digest]int64
 	pairs                   map[[2]int64]int64
+	same                    map[shapeKey]int64
+}
+
+// shapeKey is the identity of a shape in memory.
+type shapeKey struct {
+	uses                *lineage.Use
+	n                   int
+	operation, document string
 }
 
 func newNames() names {
 	return names{
 		contexts: make(map[digest]int64), shapes: make(map[digest]int64), flows: make(map[digest]int64),
-		pairs: make(map[[2]int64]int64),
+		pairs: make(map[[2]int64]int64), same: make(map[shapeKey]int64),
 	}
 }
 
@@ -49,7 +57,7 @@ func newNames() names {
 const maxNames = 100_000
 
 func (n *names) bound() {
-	if len(n.contexts)+len(n.shapes)+len(n.flows)+len(n.pairs) > maxNames {
+	if len(n.contexts)+len(n.shapes)+len(n.flows)+len(n.pairs)+len(n.same) > maxNames {
 		*n = newNames()
 	}
 }
@@ -97,6 +105,22 @@ func (b *batch) context(ctx context.Context, r *lineage.Record) (int64, error) {
 }
 
 func (b *batch) shape(ctx context.Context, r *lineage.Record) (int64, error) {
+	// The reader gives all records of a shape the same uses.
+	var same shapeKey
+	if len(r.Uses) > 0 {
+		same = shapeKey{&r.Uses[0], len(r.Uses), r.Operation, r.Document}
+		if n, ok := b.names.same[same]; ok {
+			return n, nil
+		}
+	}
+	n, err := b.shapeByContent(ctx, r)
+	if err == nil && len(r.Uses) > 0 {
+		b.names.same[same] = n
+	}
+	return n, err
+}
+
+func (b *batch) shapeByContent(ctx context.Context, r *lineage.Record) (int64, error) {
 	h := &b.hash
 	h.text(r.Operation, r.Document)
 	for i := range r.Uses {
