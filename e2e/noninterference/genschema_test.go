@@ -131,6 +131,11 @@ func (w *world) newInterface(s source, index int) {
 	}
 	if s.chance(50) {
 		a.by = "holder"
+		if t := w.types[pick(s, a.members...)]; s.chance(50) && t.keys[0] != 1 {
+			// Nobody's identifier in one type is no key in any.
+			_, holder := t.field("holder")
+			holder.subject, holder.covers = false, nil
+		}
 	}
 	for _, i := range a.members {
 		w.types[i].ifaces = append(w.types[i].ifaces, a.name)

@@ -106,8 +106,12 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 		if s.chance(70) {
 			p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + t.fields[t.keys[0]].name, 3, "*", pick(s, "by_key", "all"), pick(s, "match", "match", "clear"), "allow"})
 		}
-		if s.chance(60) {
-			p.rules = append(p.rules, rule{"r0", t.dept, t.name + ".holder", 3, "*", pick(s, "by_key", "all"), "match", "allow"})
+		if s.chance(70) {
+			scope := pick(s, "by_key", "all")
+			if !t.isSubject("holder") {
+				scope = "all"
+			}
+			p.rules = append(p.rules, rule{"r0", t.dept, t.name + ".holder", 3, "*", scope, "match", "allow"})
 		}
 	}
 	return p

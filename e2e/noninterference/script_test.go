@@ -393,7 +393,9 @@ func (a *asker) interfaces() string {
 	on := reach{}
 	by := ""
 	if i.by != "" {
-		by = pick(a.s, persons()...)
+		first := a.ss.w.types[pick(a.s, i.members...)]
+		_, holder := first.field(i.by)
+		by = a.operand([]*typ{first}, holder)
 		all := true
 		for _, m := range i.members {
 			all = all && a.ss.w.types[m].isSubject(i.by)
