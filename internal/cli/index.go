@@ -70,13 +70,19 @@ that several nodes share, run it on each of them, --keep on all but the first.`,
 		if !isFolder(cfg.Ledger.Folder) {
 			return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
 		}
+		// A server that goes on writing would put rows under names that are gone.
+		control, err := openStoreFile(c.Context(), cfg)
+		if err != nil {
+			return environment(err, storeRemedy(err))
+		}
+		defer control.Close() //nolint:errcheck // nothing was written to it
 		open := index.Anew
 		if *keep {
 			open = index.Open
 		}
 		x, err := open(c.Context(), indexConfig(cfg))
 		if err != nil {
-			return environment(err, "stop the server first; it has the index open")
+			return environment(err, indexRemedy(err))
 		}
 		err = x.CatchUp(c.Context())
 		asOf, more := x.AsOf(c.Context())

@@ -17,12 +17,17 @@ const storeName = "control.db"
 
 // openStore opens what must outlive a restart and is no record of a read.
 func (n *node) openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
-	s, err := store.Open(ctx, store.Config{Path: filepath.Join(cfg.State, storeName), Now: time.Now, Zone: cfg.Budgets.Zone()})
+	s, err := openStoreFile(ctx, cfg)
 	if err != nil {
 		return nil, environment(err, storeRemedy(err))
 	}
 	n.closing = append(n.closing, s.Close)
 	return s, nil
+}
+
+// openStoreFile opens a node's store, which one process at a time may have.
+func openStoreFile(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	return store.Open(ctx, store.Config{Path: filepath.Join(cfg.State, storeName), Now: time.Now, Zone: cfg.Budgets.Zone()})
 }
 
 func storeRemedy(err error) string {
