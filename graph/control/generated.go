@@ -498,7 +498,9 @@ type PolicyChange {
 	{Name: "../../schema/control_lineage.graphqls", Input: `extend type Query {
   """
   谁读了什么 · Records of the ledger, newest first. An auditor sees all; the owner
-  of a department sees those that used its fields, and in them its fields only.
+  of a department sees those that used its fields, and of each only what it says
+  of his department: its fields, and the level of these. Where other departments'
+  fields were used too, what is said of the whole operation is null.
   """
   reads(filter: ReadFilter, first: Int = 50, after: String): ReadPage
   """
@@ -577,6 +579,7 @@ type ReadRecord {
   time: String!
   requestId: String!
   kind: String!
+  "Null also for an owner of one of several departments, as are status, code, rows and people."
   operation: String
   "The keyed stand-in of the reader."
   subject: String!
@@ -585,14 +588,15 @@ type ReadRecord {
   consumer: String
   roles: [String!]!
   purpose: String
-  status: String!
+  status: String
   code: String
+  "The highest level used: of all fields, or of those shown to an owner."
   level: String!
   schema: String!
   policy: String!
-  rows: String!
+  rows: String
   "Persons whom the record is about, found or not."
-  people: String!
+  people: String
   fields: [FieldRead!]!
 }
 
@@ -641,7 +645,11 @@ type Flow {
   purpose: String
   reads: String!
   cells: String!
-  "Distinct persons: exact for some hundreds, within about 2 % above."
+  """
+  Distinct persons: exact for some hundreds, within about 2 % above. Records that
+  used other departments' fields too do not say whose their persons are, and are
+  in neither count of persons.
+  """
   people: String!
   "Persons in records with too many to be told apart: at most so many more."
   peopleUncounted: String!
@@ -6250,11 +6258,11 @@ func (ec *executionContext) _ReadRecord_status(ctx context.Context, field graphq
 			return obj.Status, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ReadRecord_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6365,11 +6373,11 @@ func (ec *executionContext) _ReadRecord_rows(ctx context.Context, field graphql.
 			return obj.Rows, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ReadRecord_rows(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6388,11 +6396,11 @@ func (ec *executionContext) _ReadRecord_people(ctx context.Context, field graphq
 			return obj.People, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ReadRecord_people(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9642,7 +9650,7 @@ func (ec *executionContext) _ReadRecord(ctx context.Context, sel ast.SelectionSe
 			}
 		case "status":
 			out.Values[i] = ec._ReadRecord_status(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "code":
@@ -9667,12 +9675,12 @@ func (ec *executionContext) _ReadRecord(ctx context.Context, sel ast.SelectionSe
 			}
 		case "rows":
 			out.Values[i] = ec._ReadRecord_rows(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "people":
 			out.Values[i] = ec._ReadRecord_people(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "fields":

@@ -134,7 +134,9 @@ type Flow struct {
 	Purpose     *string     `json:"purpose,omitempty"`
 	Reads       string      `json:"reads"`
 	Cells       string      `json:"cells"`
-	// Distinct persons: exact for some hundreds, within about 2 % above.
+	// Distinct persons: exact for some hundreds, within about 2 % above. Records that
+	// used other departments' fields too do not say whose their persons are, and are
+	// in neither count of persons.
 	People string `json:"people"`
 	// Persons in records with too many to be told apart: at most so many more.
 	PeopleUncounted string `json:"peopleUncounted"`
@@ -340,10 +342,11 @@ type ReadPage struct {
 
 // 一条记录 · One operation's record.
 type ReadRecord struct {
-	Receipt   string  `json:"receipt"`
-	Time      string  `json:"time"`
-	RequestID string  `json:"requestId"`
-	Kind      string  `json:"kind"`
+	Receipt   string `json:"receipt"`
+	Time      string `json:"time"`
+	RequestID string `json:"requestId"`
+	Kind      string `json:"kind"`
+	// Null also for an owner of one of several departments, as are status, code, rows and people.
 	Operation *string `json:"operation,omitempty"`
 	// The keyed stand-in of the reader.
 	Subject     string  `json:"subject"`
@@ -352,14 +355,15 @@ type ReadRecord struct {
 	Consumer *string  `json:"consumer,omitempty"`
 	Roles    []string `json:"roles"`
 	Purpose  *string  `json:"purpose,omitempty"`
-	Status   string   `json:"status"`
+	Status   *string  `json:"status,omitempty"`
 	Code     *string  `json:"code,omitempty"`
-	Level    string   `json:"level"`
-	Schema   string   `json:"schema"`
-	Policy   string   `json:"policy"`
-	Rows     string   `json:"rows"`
+	// The highest level used: of all fields, or of those shown to an owner.
+	Level  string  `json:"level"`
+	Schema string  `json:"schema"`
+	Policy string  `json:"policy"`
+	Rows   *string `json:"rows,omitempty"`
 	// Persons whom the record is about, found or not.
-	People string      `json:"people"`
+	People *string     `json:"people,omitempty"`
 	Fields []FieldRead `json:"fields"`
 }
 

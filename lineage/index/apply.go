@@ -310,8 +310,11 @@ const microsPerDay = 24 * 60 * 60 * 1_000_000
 
 // group is what records of one day have in common that have a context, a shape
 // and the outcomes of all its fields in common: the flows that they are part of,
-// and the people whom they are about, each once.
+// and the people whom they are about, each once. A record of several departments
+// does not say whose its persons are: they count in no department's flow, or one
+// owner would be told of another's.
 type group struct {
+	shared  bool // of several departments
 	cells   []groupCell
 	rollups []*rollup
 	people  map[uint64]struct{}
@@ -354,9 +357,12 @@ func (b *batch) flows(ctx context.Context, pair int64, r *lineage.Record, at int
 	for _, f := range g.rollups {
 		f.reads++
 		f.first, f.last = min(f.first, at), max(f.last, at)
-		if len(r.Tags) == 0 {
+		if len(r.Tags) == 0 && !g.shared {
 			f.uncounted += int64(r.TagCount)
 		}
+	}
+	if g.shared {
+		return nil
 	}
 	for t := range r.Tags {
 		g.people[binary.BigEndian.Uint64(r.Tags[t][:])] = struct{}{}
@@ -369,6 +375,7 @@ func (b *batch) group(ctx context.Context, r *lineage.Record, day, at int64) (*g
 	g := &group{people: make(map[uint64]struct{})}
 	for i := range r.Uses {
 		u := &r.Uses[i]
+		g.shared = g.shared || u.Department != r.Uses[0].Department
 		if u.Use == lineage.Tag || u.Department == "" {
 			continue // the ledger's own reading; the control graph's fields
 		}

@@ -25,9 +25,9 @@ type Flow struct {
 	Purpose     string
 	// Reads are records, Cells the values in them.
 	Reads, Cells uint64
-	// People are distinct persons: exact for some hundreds, within about 1.6 %
-	// above; Uncounted are persons in records that name too many to be told
-	// apart, at most so many more.
+	// People are distinct persons in records of this department alone: exact for
+	// some hundreds, within about 1.6 % above; Uncounted are persons in such
+	// records that name too many to be told apart, at most so many more.
 	People, Uncounted uint64
 	First, Last       time.Time
 }

@@ -304,10 +304,16 @@ func sameRecord(t *testing.T, f *Filter, got *Read, want *lineage.Entry) {
 		t.Fatalf("the record differs:\n%+v\n%+v", got, want)
 	}
 	var fields []Field
+	shared := false
 	for i, u := range w.Uses {
 		if f.Department == "" || u.Department == f.Department {
 			fields = append(fields, Field{Use: u, Counts: w.Counts[i]})
+		} else {
+			shared = true
 		}
+	}
+	if got.Shared != shared {
+		t.Fatalf("shared %v: %+v", got.Shared, w.Uses)
 	}
 	if diff := cmp.Diff(fields, got.Fields); diff != "" {
 		t.Fatalf("fields (-want +got):\n%s", diff)
@@ -319,6 +325,39 @@ type flowID struct {
 	use                            lineage.UseKind
 	outcome                        Outcome
 	consumer, application, purpose string
+}
+
+// TestSealedIsAsAbsent: pages over what is not sealed are, to where they end, the
+// pages that would be if the sealed records did not exist.
+func TestSealedIsAsAbsent(t *testing.T) {
+	drivers(t, func(t *testing.T, cfg Config) {
+		r := seeded(t)
+		x, entries := opened(t, cfg, r, 300)
+		before := entries[100].Time
+		f := Filter{Any: true, Sealed: []Seal{{Purpose: "investigation", Before: before}}}
+		sealed := map[uint64]bool{}
+		for i := range entries {
+			e := &entries[i]
+			sealed[e.Position.Sequence] = e.Record.Purpose == "investigation" && !e.Time.Before(before)
+		}
+		var after *Place
+		for {
+			page, err := x.Reads(t.Context(), f, 7, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Next == nil {
+				return
+			}
+			if len(page.Reads) != 7 {
+				t.Fatalf("a page of %d that goes on", len(page.Reads))
+			}
+			if sealed[uint64(page.Next.Sequence)] {
+				t.Fatalf("a page ends at the sealed record %d", page.Next.Sequence)
+			}
+			after = page.Next
+		}
+	})
 }
 
 // TestFlows: the rollups say what the records say.
@@ -389,6 +428,9 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 				w.Reads++
 				w.Cells += uint64(cells)
 				w.Last = e.Time
+				if slices.ContainsFunc(r.Uses, func(o lineage.Use) bool { return o.Department != f.Department }) {
+					continue // whose persons they are, it does not say
+				}
 				if len(r.Tags) == 0 {
 					w.Uncounted += r.TagCount
 				}

@@ -16,7 +16,8 @@ import (
 type Filter struct {
 	// Department, Type, Field and MinLevel choose records that used a field of
 	// that source department, type and name, at that level or above; together
-	// they mean one field. With Department, a record shows only its fields.
+	// they mean one field. With Department, a record shows only its fields, and
+	// [Read.Shared] says whether others' were used too.
 	Department, Type, Field string
 	MinLevel                schema.Rank
 	// Outcome chooses records in which a field so chosen fared so; with Any.
@@ -63,6 +64,9 @@ type Read struct {
 	Rows        uint64
 	People      uint64
 	Fields      []Field
+	// Shared is set where the filter names a department and the record used
+	// fields of another: what it says as a whole is then not that one's alone.
+	Shared bool
 }
 
 // Field is a use of a field by a record.
@@ -113,10 +117,9 @@ type query struct {
 
 // pairInfo is what a record's pair says.
 type pairInfo struct {
-	read   Read // the context's and the shape's part
-	uses   []lineage.Use
-	fits   []bool // by use: whether the filter's field is it
-	closed int64  // records at or after this time are sealed; 0 for none
+	read Read // the context's and the shape's part
+	uses []lineage.Use
+	fits []bool // by use: whether the filter's field is it
 }
 
 func (q *query) page(ctx context.Context, after *Place) (Page, error) {
@@ -252,6 +255,12 @@ func (q *query) chunk(ctx context.Context, pairs []int64, all bool, after *Place
 	if f.Request != "" {
 		w.add("r.request = %", f.Request)
 	}
+	for _, s := range f.Sealed {
+		// What is sealed is not walked over either: a page and where it ends
+		// are as if it were not there.
+		w.add("NOT (r.time >= % AND r.pair IN (SELECT p.id FROM pair p JOIN context c ON c.id = p.context WHERE c.purpose = %))",
+			s.Before.UnixMicro(), s.Purpose)
+	}
 	const order = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT `
 	limit := strconv.Itoa(n)
 	columns := `SELECT r.origin, r.sequence, r.epoch, r.time, r.pair, r.rows_read, r.people, r.subject, r.request, r.counts FROM record r`
@@ -317,9 +326,6 @@ func (q *query) read(ctx context.Context, c *candidate) (Read, bool, error) {
 		}
 		q.pairs[c.pair] = p
 	}
-	if p.closed != 0 && c.time >= p.closed {
-		return Read{}, false, nil
-	}
 	counts, err := parseCounts(c.counts, len(p.uses))
 	if err != nil {
 		return Read{}, false, err
@@ -340,9 +346,11 @@ func (q *query) read(ctx context.Context, c *candidate) (Read, bool, error) {
 			}
 			fits = fits || q.filter.Any // selected, and no cell came of it
 		}
-		if q.filter.Department == "" || p.uses[i].Department == q.filter.Department {
-			r.Fields = append(r.Fields, Field{Use: p.uses[i], Counts: counts[i]})
+		if q.filter.Department != "" && p.uses[i].Department != q.filter.Department {
+			r.Shared = true
+			continue
 		}
+		r.Fields = append(r.Fields, Field{Use: p.uses[i], Counts: counts[i]})
 	}
 	return r, fits, nil
 }
@@ -364,11 +372,6 @@ func (q *query) pair(ctx context.Context, pair int64) (*pairInfo, error) {
 	r.Level = schema.Rank(level)
 	if roles != "" {
 		r.Roles = strings.Split(roles, "\n")
-	}
-	for _, s := range q.filter.Sealed {
-		if s.Purpose == r.Purpose {
-			p.closed = max(1, s.Before.UnixMicro())
-		}
 	}
 	if p.uses, err = q.index.uses(ctx, shape); err != nil {
 		return nil, err

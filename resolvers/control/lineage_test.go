@@ -243,6 +243,71 @@ func TestFlowsAndField(t *testing.T) {
 	}
 }
 
+// TestOwnerOfOneOfTwo: of a record of two departments its owners see their own
+// fields, the level of these, and nothing of the whole; of a record of one, all.
+func TestOwnerOfOneOfTwo(t *testing.T) {
+	cfg, l := newLedger(t)
+	cfg.Owners["market"] = "clerk"
+	var err error
+	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Clock: func() time.Time { return l.clock }}); err != nil {
+		t.Fatal(err)
+	}
+	person := lineage.Use{Department: "public_security", Table: "person", Column: "id_number", Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: lineage.Filter}
+	tag := person
+	tag.Use = lineage.Tag
+	company := lineage.Use{Department: "market", Table: "company", Column: "name", Coordinate: schema.Coordinate{Type: "Company", Field: "name"}, Use: lineage.Select}
+	r := lineage.Record{
+		RequestID: "both", Kind: "query", Operation: "CompaniesOfPerson", Subject: "c-1", Schema: "s1", Policy: "r1", Document: "ab",
+		Uses: []lineage.Use{company, person, tag}, Counts: []lineage.Counts{{Clear: 7}, {}, {}},
+		Rows: 8, Status: "partial", Code: "SOURCE_DOWN", Level: 3,
+	}
+	r.SetTags([]lineage.SubjectTag{l.ring.Tag(resolvers.TagUse, []byte(mother))})
+	alone := r
+	alone.RequestID, alone.Operation, alone.Uses, alone.Counts, alone.Rows, alone.Level = "one", "Companies", r.Uses[:1], r.Counts[:1], 7, 0
+	alone.SetTags(nil)
+	for _, record := range []*lineage.Record{&r, &alone} {
+		if _, _, err := l.log.Append(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(l.log.Close(), l.index.CatchUp(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	market := func() *resolvers.Request {
+		r := reader("clerk", "")
+		r.Subject.Department = "market"
+		return r
+	}
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	const of = `{ reads(filter: {requestId: "%"}) { reads { operation status code level rows people fields { coordinate use clear } } } }`
+	for name, test := range map[string]struct {
+		req           *resolvers.Request
+		request, want string
+	}{
+		"the market's owner": {market(), "both", `{"operation":null,"status":null,"code":null,"level":"L1","rows":null,"people":null,` +
+			`"fields":[{"coordinate":"Company.name","use":"select","clear":7}]}`},
+		"the security's owner": {owner(), "both", `{"operation":null,"status":null,"code":null,"level":"L4","rows":null,"people":null,` +
+			`"fields":[{"coordinate":"Person.idNumber","use":"filter","clear":0},{"coordinate":"Person.idNumber","use":"tag","clear":0}]}`},
+		"his own alone": {market(), "one", `{"operation":"Companies","status":"partial","code":"SOURCE_DOWN","level":"L1","rows":"7","people":"0",` +
+			`"fields":[{"coordinate":"Company.name","use":"select","clear":7}]}`},
+		"an auditor": {auditor(), "both", `{"operation":"CompaniesOfPerson","status":"partial","code":"SOURCE_DOWN","level":"L4","rows":"8","people":"1",` +
+			`"fields":[{"coordinate":"Company.name","use":"select","clear":7},{"coordinate":"Person.idNumber","use":"filter","clear":0},{"coordinate":"Person.idNumber","use":"tag","clear":0}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := `{"reads":{"reads":[` + test.want + `]}}`
+			if diff := cmp.Diff(want, good(t, e, test.req, strings.Replace(of, "%", test.request, 1))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	// The person whom the record is about is the other department's.
+	const readers = `{ field(coordinate: "Company.name") { readers { reads people peopleUncounted } } }`
+	want := `{"field":{"readers":[{"reads":"3","people":"0","peopleUncounted":"0"}]}}`
+	if got := good(t, e, market(), readers); got != want {
+		t.Errorf("%s instead of %s", got, want)
+	}
+}
+
 // TestAboutMe: a person sees the looks at himself, and of a record about two no
 // field, which might be the other's.
 func TestAboutMe(t *testing.T) {
@@ -286,7 +351,7 @@ func TestFollow(t *testing.T) {
 		t.Cleanup(cancel)
 		req.Generation = generation(t)
 		ctx = resolvers.WithRequest(ctx, req)
-		op, list := e.CreateOperationContext(ctx, &graphql.RawParams{Query: `subscription { readsOfMyDepartment { purpose fields { coordinate clear } } }`})
+		op, list := e.CreateOperationContext(ctx, &graphql.RawParams{Query: `subscription { readsOfMyDepartment { purpose level rows people operation status fields { coordinate clear } } }`})
 		if len(list) > 0 {
 			t.Fatal(list)
 		}
@@ -319,8 +384,11 @@ func TestFollow(t *testing.T) {
 	if err := errors.Join(l.log.Close(), l.index.CatchUp(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"registration"`, `null`} {
-		want = `{"readsOfMyDepartment":{"purpose":` + want + `,"fields":[{"coordinate":"Person.name","clear":1}]}}`
+	for _, want := range []string{
+		`"purpose":"registration","level":"L3","rows":null,"people":null,"operation":null,"status":null`, // the market's fields too
+		`"purpose":null,"level":"L3","rows":"1","people":"1","operation":null,"status":"ok"`,
+	} {
+		want = `{"readsOfMyDepartment":{` + want + `,"fields":[{"coordinate":"Person.name","clear":1}]}}`
 		if got := <-answers; got != want {
 			t.Errorf("%s instead of %s", got, want)
 		}

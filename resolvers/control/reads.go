@@ -6,6 +6,7 @@ import (
 	"time"
 
 	generated "github.com/weir-data/weir/graph/control"
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/resolvers"
 )
@@ -116,21 +117,35 @@ const instant = time.RFC3339Nano
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
+// record is what a reader of the ledger is shown of a record. An owner is shown
+// his department's part: its fields, their level, and what is said of the whole
+// only where his department's fields are the whole.
 func (l *look) record(r *index.Read) generated.ReadRecord {
 	levels := l.sight.catalogue.Levels
 	out := generated.ReadRecord{
-		Receipt: r.Position.String(), Time: r.Time.Format(instant), RequestID: r.Request, Kind: r.Kind, Operation: optional(r.Operation),
+		Receipt: r.Position.String(), Time: r.Time.Format(instant), RequestID: r.Request, Kind: r.Kind,
 		Subject: r.Subject, Application: optional(r.Application), Consumer: optional(r.Consumer), Roles: append([]string{}, r.Roles...),
-		Purpose: optional(r.Purpose), Status: r.Status, Code: optional(r.Code), Level: levels.Name(r.Level),
-		Schema: r.Schema, Policy: r.Policy, Rows: number(r.Rows), People: number(r.People), Fields: []generated.FieldRead{},
+		Purpose: optional(r.Purpose), Schema: r.Schema, Policy: r.Policy, Fields: []generated.FieldRead{},
+	}
+	level := r.Level
+	if l.auditor || !r.Shared {
+		out.Operation, out.Status, out.Code = optional(r.Operation), optional(r.Status), optional(r.Code)
+		out.Rows, out.People = optional(number(r.Rows)), optional(number(r.People))
+	}
+	if !l.auditor {
+		level = 0
 	}
 	for i := range r.Fields {
 		f := &r.Fields[i]
+		if f.Use.Use != lineage.Tag && f.Use.Use != lineage.Ref {
+			level = max(level, f.Use.Level) // as the gate judges a record
+		}
 		out.Fields = append(out.Fields, generated.FieldRead{
 			Department: optional(f.Use.Department), Table: optional(f.Use.Table), Column: optional(f.Use.Column),
 			Coordinate: f.Use.Coordinate.String(), Level: levels.Name(f.Use.Level), Use: f.Use.Use.String(),
 			Clear: int(f.Counts.Clear), Masked: int(f.Counts.Masked), Withheld: int(f.Counts.Withheld),
 		})
 	}
+	out.Level = levels.Name(level)
 	return out
 }
