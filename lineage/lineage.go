@@ -35,6 +35,18 @@ var useNames = [...]string{"select", "filter", "sort", "group", "aggregate", "ma
 // String is the use in lower case.
 func (u UseKind) String() string { return useNames[u] }
 
+// ByStatement reports whether the counts of a use are of the statements that
+// used the column, as Clear, and not of cells: nothing of a filter, an order or a
+// tag is in the answer by itself. Without a statement the column was not read.
+func (u UseKind) ByStatement() bool {
+	switch u {
+	case Filter, Sort, Match, Join, Scope, Tag:
+		return true
+	default:
+		return false
+	}
+}
+
 // Use is one entry of a shape: which field of which column was used for what.
 type Use struct {
 	Department, Table, Column string // empty for control-graph fields

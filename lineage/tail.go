@@ -161,12 +161,16 @@ func (o TailOptions) printText(w io.Writer, e *Entry) error {
 	return t.Flush()
 }
 
-// outcome tells how the cells of a use fared: "masked 1", "clear 3, withheld 1".
+// outcome tells how the cells of a use fared: "masked 1", "clear 3, withheld 1",
+// "absent". Uses that are counted by statement tell only that there was none.
 func (r *Record) outcome(use int) string {
 	if use >= len(r.Counts) {
 		return ""
 	}
 	c := r.Counts[use]
+	if r.Uses[use].Use.ByStatement() && c.Clear > 0 {
+		return ""
+	}
 	var parts []string
 	for _, p := range [...]struct {
 		outcome Outcome
@@ -176,7 +180,7 @@ func (r *Record) outcome(use int) string {
 			parts = append(parts, p.outcome.String()+" "+strconv.FormatUint(uint64(p.n), 10))
 		}
 	}
-	if len(parts) == 0 && r.Uses[use].Use == Select {
+	if len(parts) == 0 && (r.Uses[use].Use == Select || r.Uses[use].Use.ByStatement()) {
 		return Absent.String()
 	}
 	return strings.Join(parts, ", ")

@@ -37,7 +37,7 @@ func tailLog(t *testing.T) string {
 				{Department: "公安", Table: "person", Column: "id_number", Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: Select},
 				{Department: "health", Table: "birth", Coordinate: schema.Coordinate{Type: "Birth"}, Level: 1, Use: Select},
 			},
-			Counts: []Counts{{}, {Masked: 1, Clear: 1}, {Withheld: 2}, {}},
+			Counts: []Counts{{Clear: 1}, {Masked: 1, Clear: 1}, {Withheld: 2}, {}},
 			Tags:   []SubjectTag{{1}, {2}}, TagCount: 2,
 			Sources: []SourceAge{{Department: "公安"}, {Department: "health", AsOf: now.Add(-time.Hour), Stale: true, Failed: true}},
 			Salt:    [16]byte{1}, Answer: [16]byte{2},
@@ -109,7 +109,7 @@ func TestTailJSON(t *testing.T) {
 		"rows": 2.0, "tagCount": 2.0, "tags": []any{"0100000000000000", "0200000000000000"},
 		"salt": "01000000000000000000000000000000", "answer": "02000000000000000000000000000000",
 		"uses": []any{
-			map[string]any{"department": "公安", "table": "person", "column": "id_number", "coordinate": "Person.idNumber", "level": "L4", "use": "match", "clear": 0.0, "masked": 0.0, "withheld": 0.0},
+			map[string]any{"department": "公安", "table": "person", "column": "id_number", "coordinate": "Person.idNumber", "level": "L4", "use": "match", "clear": 1.0, "masked": 0.0, "withheld": 0.0},
 			map[string]any{"department": "公安", "table": "person", "column": "name", "coordinate": "Person.name", "level": "L3", "use": "select", "clear": 1.0, "masked": 1.0, "withheld": 0.0},
 			map[string]any{"department": "公安", "table": "person", "column": "id_number", "coordinate": "Person.idNumber", "level": "L4", "use": "select", "clear": 0.0, "masked": 0.0, "withheld": 2.0},
 			map[string]any{"department": "health", "table": "birth", "coordinate": "Birth", "level": "L2", "use": "select", "clear": 0.0, "masked": 0.0, "withheld": 0.0},

@@ -8,4 +8,7 @@
 // an oracle of its own, row by row, from the words of the design; it calls no
 // part of the planner and no decision table. It does not speak about time, nor
 // about aggregates below their own bar.
+//
+// Over the same worlds it holds the ledger to be complete: the columns that the
+// databases themselves saw being read are those that the records name.
 package noninterference

@@ -27,18 +27,21 @@ type faultyAdapter struct {
 
 func (a faultyAdapter) Compile(s *adapters.Shape) (adapters.Statement, error) {
 	st, err := a.Adapter.Compile(s)
-	return faultyStatement{st, a, s.Table}, err
+	return faultyStatement{st, a, s}, err
 }
 
 type faultyStatement struct {
 	adapters.Statement
 	a     faultyAdapter
-	table string
+	shape *adapters.Shape
 }
 
 func (s faultyStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
+	if w := s.a.sd.watch; w != nil {
+		w.note(s, args, keys)
+	}
 	f := s.a.sd.fault.Load()
-	if f == nil || f.department != s.a.name || f.table != "" && f.table != s.table {
+	if f == nil || f.department != s.a.name || f.table != "" && f.table != s.shape.Table {
 		return s.Statement.Fetch(ctx, args, keys)
 	}
 	if f.reload != nil {

@@ -17,6 +17,7 @@ import (
 
 // postgresEngine holds a side's rows in a database of its own.
 type postgresEngine struct {
+	url   string
 	conn  *pgx.Conn
 	kept  map[string]adapters.Adapter
 	known []string
@@ -44,7 +45,7 @@ func newPostgres(tb testing.TB, side string) engine {
 	if own == address {
 		tb.Fatal("WEIR_TEST_POSTGRES must name the database postgres")
 	}
-	e := &postgresEngine{kept: map[string]adapters.Adapter{}}
+	e := &postgresEngine{url: own, kept: map[string]adapters.Adapter{}}
 	if e.conn, err = pgx.Connect(ctx, own); err != nil {
 		tb.Fatal(err)
 	}
@@ -81,12 +82,16 @@ func (e *postgresEngine) tables(w *world) error {
 		for _, f := range t.fields {
 			columns = append(columns, strings.ToLower(f.name)+" "+postgresType(f))
 		}
+		columns = append(columns, nothing+" boolean")
 		fmt.Fprintf(&b, "CREATE TABLE %s (%s);", t.table(), strings.Join(columns, ", "))
 		e.known = append(e.known, t.table())
 	}
 	_, err := e.conn.Exec(context.Background(), b.String())
 	return err
 }
+
+// nothing is a column that no catalogue names, and that is always NULL.
+const nothing = "nothing"
 
 func postgresType(f *field) string {
 	if f.list {

@@ -42,8 +42,10 @@ type side struct {
 	random   *lockedRandom
 	current  atomic.Pointer[plan.Generation]
 	readers  sync.Map // token -> *authz.Subject
+	ledger   string   // the folder of its log
 
 	fault atomic.Pointer[fault]
+	watch *watch // what is sent to the sources; nil for not kept
 }
 
 // engine is where a side's rows live.
@@ -101,8 +103,9 @@ func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(sd.executor.Close)
+	sd.ledger = filepath.Join(fastDir(tb), "ledger")
 	ledger, err := lineage.Open(lineage.Config{
-		Dir: filepath.Join(fastDir(tb), "ledger"), Origin: "node-a", Files: unsynced{lineage.OS()}, Clock: now,
+		Dir: sd.ledger, Origin: "node-a", Files: unsynced{lineage.OS()}, Clock: now,
 		Fatal: func(err error) { tb.Errorf("the ledger is lost: %v", err) },
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 // sqliteEngine holds a side's rows in one file, which every department reads.
 type sqliteEngine struct {
+	path  string
 	db    *sql.DB
 	kept  map[string]adapters.Adapter
 	known []string // tables
@@ -36,7 +37,7 @@ func newSQLite(tb testing.TB) engine {
 	if _, err := db.ExecContext(tb.Context(), "CREATE TABLE made (x)"); err != nil {
 		tb.Fatal(err)
 	}
-	e := &sqliteEngine{db: db, kept: map[string]adapters.Adapter{}}
+	e := &sqliteEngine{path: path, db: db, kept: map[string]adapters.Adapter{}}
 	for _, name := range departmentNames() {
 		cfg := sqlite.DefaultConfig(path)
 		cfg.BusyTimeout, cfg.StatementTimeout, cfg.ConnectTimeout = time.Minute, time.Minute, time.Minute

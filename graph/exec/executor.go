@@ -23,6 +23,7 @@ import (
 	"github.com/weir-data/weir/adapters"
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/resolvers"
 )
 
@@ -302,6 +303,19 @@ func (e *Executor) putBatch(b *adapters.Batch) {
 	e.batches.Put(b)
 }
 
+// countStatements tells the record which columns were used by a statement that a
+// source was asked, though it may have failed: the rest of the plan was not read.
+func (r *run) countStatements() {
+	for i := range r.prog.fetches {
+		if !r.results[i].asked {
+			continue
+		}
+		for _, use := range r.prog.fetches[i].Uses {
+			r.req.Reads.Count(use, lineage.Clear, 1)
+		}
+	}
+}
+
 // respond fetches, writes, and completes the record.
 func (r *run) respond(ctx context.Context) (response *graphql.Response) {
 	defer func() {
@@ -312,6 +326,7 @@ func (r *run) respond(ctx context.Context) (response *graphql.Response) {
 		}
 	}()
 	r.fetchAll(ctx)
+	r.countStatements()
 	r.writeData()
 	r.complete()
 	response = &graphql.Response{Data: r.buf, Errors: r.errors()}

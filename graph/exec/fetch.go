@@ -104,6 +104,7 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		return err
 	}
 	defer department.release()
+	res.asked = true
 	if f.Aggregate != nil {
 		return r.tally(ctx, f, res)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/weir-data/weir/graph/plan"
-	"github.com/weir-data/weir/lineage"
 )
 
 // MatchLimits are the most values, of those that he may compare and not see,
@@ -62,9 +61,6 @@ func (r *run) match(s *step) bool {
 		r.fail(s.field, res.failure)
 		r.buf = append(r.buf, "null"...)
 		return false
-	}
-	for _, use := range m.Uses {
-		r.req.Reads.Count(use, lineage.Clear, 1)
 	}
 	first, last := res.group(ordinalOf(res, 0))
 	found := false

@@ -23,8 +23,10 @@ type result struct {
 	ordinals []int32
 	// failure is why there are no rows; "" when the fetch succeeded.
 	failure plan.Code
-	keys    keySet
-	seen    []uint64 // rows that were written, a bitset
+	// asked is whether a statement was about to reach the source.
+	asked bool
+	keys  keySet
+	seen  []uint64 // rows that were written, a bitset
 	// groupRows are what became of the rows of an aggregate fetch, tallied their
 	// number.
 	groupRows []group
@@ -35,7 +37,7 @@ type result struct {
 // reset empties the result for another request and keeps its indexes' memory.
 func (r *result) reset() {
 	r.batches, r.starts = r.batches[:0], r.starts[:0]
-	r.rows, r.bytes = 0, 0
+	r.rows, r.bytes, r.asked = 0, 0, false
 	r.groups, r.ordinals = r.groups[:0], r.ordinals[:0]
 	r.failure = ""
 	r.groupRows, r.tallied, r.counted = nil, 0, false

@@ -43,6 +43,11 @@ func Build(req *Request) (*Plan, Errors) {
 	for _, f := range b.building {
 		b.finish(f)
 	}
+	if len(b.errs) == 0 {
+		for _, f := range b.plan.Fetches {
+			b.account(f)
+		}
+	}
 	if len(b.errs) > 0 {
 		return nil, b.errs
 	}

@@ -50,13 +50,13 @@ func (b *builder) condition(f *fetching, t *schema.Type, c schema.Condition) ada
 	case schema.Comparison:
 		field := t.Field(c.Field.Name)
 		if field == nil {
-			return unknown(f, t)
+			return b.unknown(f, t)
 		}
 		return adapters.Compare{Column: columnOf(field), Op: c.Op, Param: f.param(operand(c))}
 	case schema.Exists:
 		relation := t.Field(c.Relation.Name)
 		if relation == nil || relation.Relation == nil {
-			return unknown(f, t)
+			return b.unknown(f, t)
 		}
 		var members []adapters.Predicate
 		for _, far := range b.members(relation.Relation.Target) {
@@ -64,14 +64,15 @@ func (b *builder) condition(f *fetching, t *schema.Type, c schema.Condition) ada
 		}
 		return disjunction(members)
 	default:
-		return unknown(f, t)
+		return b.unknown(f, t)
 	}
 }
 
 // unknown is a condition that is unknown on every row, so that it is false in
 // an allow and true in a deny: what is not understood grants nothing.
-func unknown(f *fetching, t *schema.Type) adapters.Predicate {
+func (b *builder) unknown(f *fetching, t *schema.Type) adapters.Predicate {
 	key := keyFields(t)[0]
+	b.use(t, key, lineage.Scope)
 	null := Value{From: FromConst, Const: adapters.Arg{Null: true}, Kind: key.Kind}
 	return adapters.Compare{Column: columnOf(key), Op: schema.Eq, Param: f.param(null)}
 }

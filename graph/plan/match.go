@@ -16,8 +16,6 @@ type Match struct {
 	// Fetch counts such rows. It sends the same statement whether the row is
 	// absent, has a NULL or another value, or matches, and reads one number.
 	Fetch *Fetch
-	// Uses are the stated fields, key first: indices in Plan.Uses.
-	Uses []int
 }
 
 // match plans a verification root. There is one answer for all that is stated,
@@ -38,7 +36,7 @@ func (b *builder) match(out *Field, s selection, r *schema.Root) {
 	guessed := 0
 	state := func(field *schema.Field, in input) adapters.Predicate {
 		c, _ := b.filterable(f, v, field, matchCap, out.Path, in.position)
-		m.Uses = append(m.Uses, b.use(t, field, lineage.Match))
+		b.use(t, field, lineage.Match)
 		if !v.cell(field).always(clearCap) {
 			guessed++
 		}

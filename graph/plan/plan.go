@@ -222,6 +222,9 @@ type Fetch struct {
 	// Hidden is the number of trailing columns that are read as join, tag, ref
 	// or sort key and never written by a field.
 	Hidden int
+	// Uses are those of the statement that are counted by statement, see
+	// [lineage.UseKind.ByStatement]: indices in Plan.Uses, ascending.
+	Uses []int
 	// Aggregate, when set, takes the rows: none of them is shown.
 	Aggregate *Aggregate
 	Freshness bool
