@@ -152,14 +152,26 @@ func write(t testing.TB, path, text string) {
 // start runs the program on a prepared folder until the test ends.
 func start(t testing.TB, dir string) *server {
 	t.Helper()
+	s, ready := launch(t, dir, binary)
+	if !ready {
+		t.Fatalf("the server ended before it was ready\n%s", s.log)
+	}
+	return s
+}
+
+// launch runs a program on a prepared folder until the test ends, and waits
+// until it serves; ready is false when it ended before.
+func launch(t testing.TB, dir, program string, environment ...string) (s *server, ready bool) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	s := &server{url: "http://" + address, dir: dir, log: &bytes.Buffer{}}
-	s.command = exec.Command(binary, "serve", "--config", filepath.Join(dir, "weir.yaml"), "--listen", address)
+	s = &server{url: "http://" + address, dir: dir, log: &bytes.Buffer{}}
+	s.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "weir.yaml"), "--listen", address)
+	s.command.Env = append(os.Environ(), environment...)
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
@@ -185,13 +197,13 @@ func start(t testing.TB, dir string) *server {
 		if response, err := http.Get(s.url + "/readyz"); err == nil {
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
-				return s
+				return s, true
 			}
 		}
 		select {
 		case err := <-exited:
 			exited <- err
-			t.Fatalf("the server ended before it was ready: %v\n%s", err, s.log)
+			return s, false
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
