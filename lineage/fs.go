@@ -61,7 +61,7 @@ func (osFS) Lock(dir string) (io.Closer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := lockFile(filepath.Join(dir, lockName))
+	f, err := LockFile(filepath.Join(dir, lockName))
 	if err != nil {
 		if errors.Is(err, ErrLocked) {
 			return nil, fmt.Errorf("%w: folder %s", ErrLocked, dir)

@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// lockFile takes the file for this process. The lock belongs to the open file,
-// so the kernel drops it with the process, however that ends.
-func lockFile(path string) (*os.File, error) {
+// LockFile takes the file for this process; ErrLocked while another has it. The
+// lock belongs to the open file, so the kernel drops it with the process, however
+// that ends. The caller closes it.
+func LockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the folder is the operator's
 	if err != nil {
 		return nil, err

@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// lockFile opens the file with no sharing, which is a lock that ends with the
+// LockFile opens the file with no sharing, which is a lock that ends with the
 // process.
-func lockFile(path string) (*os.File, error) {
+func LockFile(path string) (*os.File, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,11 @@ func openTree(cfg *config.Config, log *lineage.Log, logger *slog.Logger) (*ledge
 	if err != nil {
 		return nil, err
 	}
-	return ledger.Open(ledger.Config{Dir: cfg.Ledger.Folder, Source: log, Key: key, Log: logger})
+	w := ledger.Witnesses{Quorum: cfg.Ledger.WitnessQuorum, Timeout: cfg.Ledger.WitnessTimeout}
+	for _, one := range cfg.Ledger.Witnesses {
+		w.List = append(w.List, ledger.Witness{URL: one.URL, Key: one.Key})
+	}
+	return ledger.Open(ledger.Config{Dir: cfg.Ledger.Folder, Source: log, Key: key, Witnesses: w, Log: logger})
 }
 
 // tampered is the failure of evidence: what is there is not what was signed.

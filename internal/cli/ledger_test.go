@@ -2,9 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -42,4 +47,30 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text[at] ^= 1
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+// witnessed names a witness in a configuration: witnessed FILE ADDRESS KEY.
+func witnessed(ts *testscript.TestScript, _ bool, args []string) {
+	text := strings.Replace(ts.ReadFile(args[0]), "\nledger:\n",
+		fmt.Sprintf("\nledger:\n  witnesses: [{url: \"http://%s/\", key: %q}]\n", args[1], args[2]), 1)
+	if !strings.Contains(text, args[2]) {
+		ts.Fatalf("%s has no ledger", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// refusing waits until a node tells that a witness refuses it: refusing ADDRESS.
+func refusing(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		resp, err := http.Get("http://" + args[0] + "/metrics")
+		ts.Check(err)
+		text, err := io.ReadAll(resp.Body)
+		ts.Check(errors.Join(err, resp.Body.Close()))
+		if strings.Contains(string(text), `weir_ledger_witness_refused{witness="regulator.example/weir"} 1`) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("no witness refuses:\n%s", text)
+		}
+	}
 }

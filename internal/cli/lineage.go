@@ -19,7 +19,11 @@ func (s *streams) lineage() *cobra.Command {
 		Use: "lineage", Short: "Read the ledger of reads", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(s.lineageTail(), s.lineageReindex(), s.lineageShow(), s.lineageProve(), s.lineageExport(), s.lineageKey(), s.lineageVerify(), s.lineageReconcile())
+	c.AddCommand(
+		s.lineageTail(), s.lineageReindex(), s.lineageShow(), s.lineageProve(), s.lineageExport(), s.lineageKey(),
+		s.lineageVerify(), s.lineageReconcile(),
+		s.lineageWitness(),
+	)
 	return c
 }
 

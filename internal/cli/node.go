@@ -217,6 +217,8 @@ func ledgerError(folder string, err error) error {
 		remedy = "choose an empty folder for the ledger"
 	case errors.Is(err, ledger.ErrBehind):
 		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
+	case errors.Is(err, ledger.ErrWitness):
+		remedy = "start when the witnesses answer, or see to witnesses and witnessQuorum under ledger in weir.yaml"
 	case errors.Is(err, ledger.ErrKey), errors.Is(err, ledger.ErrTree):
 		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
 	}

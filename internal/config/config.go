@@ -241,6 +241,22 @@ type Ledger struct {
 	// Index is the database that questions about the ledger are answered from.
 	// It is derived from the log; `weir lineage reindex` makes it anew.
 	Index LedgerIndex `yaml:"index"`
+	// Witnesses are servers of somebody else that cosign checkpoints (C2SP
+	// tlog-witness); none by default.
+	Witnesses []Witness `yaml:"witnesses"`
+	// WitnessQuorum is how many must have cosigned before a checkpoint stands;
+	// 0 for as many as answer in time. Answers never wait for it.
+	WitnessQuorum int `yaml:"witnessQuorum"`
+	// WitnessTimeout bounds the exchange about one checkpoint.
+	WitnessTimeout time.Duration `yaml:"witnessTimeout"`
+}
+
+// Witness is one of them.
+type Witness struct {
+	// URL is where add-checkpoint is appended.
+	URL string `yaml:"url"`
+	// Key is its public key, as `weir lineage witness` prints it.
+	Key string `yaml:"key"`
 }
 
 // LedgerIndex is where the ledger's index is kept.
@@ -307,7 +323,7 @@ func Default() *Config {
 		},
 		PurposeRequiredFrom: "L3",
 		Offices:             Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
-		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}},
+		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}, WitnessTimeout: 5 * time.Second},
 		Budgets:             defaultBudgets(),
 		Aggregates:          defaultAggregates(),
 		Limits: Limits{

@@ -147,6 +147,9 @@ func TestRefusals(t *testing.T) {
 		{"no tokens", "tokens:", "keys: k\nxtokens:", []string{`unknown key "xtokens"`}},
 		{"plain JWKS URL", "{file: jwks.json}", "{url: http://issuer.example/keys}", []string{"keys over an unprotected connection"}},
 		{"demo tokens in serve", "  jwt:", "  demo: {demo-a: {subject: a, roles: [r]}}\n  jwt:", []string{"fixed tokens outside demo mode", "both jwt and demo tokens"}},
+		{"witness", "listen: 127.0.0.1:9000", "ledger: {witnesses: [{url: ftp://w, key: a+12345678+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW}], witnessQuorum: 2, witnessTimeout: 1m}", []string{
+			`"ftp://w" is not where a witness can be`, "no public key that cosigns (weir lineage witness prints one)", "2 of 1 witnesses", "not between 100ms and 8s",
+		}},
 		{"offices", "listen: 127.0.0.1:9000", "offices: {operator: boss, auditor: boss}", []string{"one role holds two offices"}},
 		{"weaker durability", "listen: 127.0.0.1:9000", "ledger: {durability: {L3: written}}", []string{"weir.yaml:2:23: ledger.durability.L3: an answer above the lowest level must wait for synced"}},
 		{"limits off", "listen: 127.0.0.1:9000", "limits: {body: 0, depth: -1}", []string{"limits.body: 0 is not between", "limits.depth: -1 is not between"}},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // isName holds for what other files and tokens may refer to: a letter, then
@@ -243,6 +244,7 @@ func (c *Config) checkOfficers(v *checker) {
 func (c *Config) checkLedger(v *checker) {
 	v.when(!isName(c.Ledger.Origin) || strings.ToLower(c.Ledger.Origin) != c.Ledger.Origin, "ledger.origin",
 		fmt.Sprintf("origin %q is not a node's name", c.Ledger.Origin), "lower-case letters, digits, - and _")
+	c.checkWitnesses(v)
 	v.database("ledger.index", c.Ledger.Index.Driver, c.Ledger.Index.Path, &c.Ledger.Index.URL)
 	names := c.levelNames()
 	for _, level := range sortedKeys(c.Ledger.Durability) {
@@ -256,6 +258,35 @@ func (c *Config) checkLedger(v *checker) {
 			v.add(key, "an answer above the lowest level must wait for synced", "only "+names[0]+" may be written")
 		}
 	}
+}
+
+func (c *Config) checkWitnesses(v *checker) {
+	l := c.Ledger
+	names, urls := map[string]bool{}, map[string]bool{}
+	for _, w := range l.Witnesses {
+		u, err := url.Parse(w.URL)
+		// Both sides sign, and nothing secret is said: it need not be https.
+		v.when(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "",
+			"ledger.witnesses", fmt.Sprintf("%q is not where a witness can be", w.URL), "an http or https URL without credentials")
+		name, _, _ := strings.Cut(w.Key, "+")
+		v.when(!cosigns(w.Key), "ledger.witnesses", fmt.Sprintf("the key of the witness at %q is no public key that cosigns", w.URL), "weir lineage witness prints one")
+		v.when(names[name] || urls[w.URL], "ledger.witnesses", fmt.Sprintf("witness %q stands there twice", name), "")
+		names[name], urls[w.URL] = true, true
+	}
+	v.when(l.WitnessQuorum < 0 || l.WitnessQuorum > len(l.Witnesses), "ledger.witnessQuorum",
+		fmt.Sprintf("%d of %d witnesses", l.WitnessQuorum, len(l.Witnesses)), "no more than there are; 0 requires none")
+	v.when(l.WitnessTimeout < 100*time.Millisecond || l.WitnessTimeout > 8*time.Second, "ledger.witnessTimeout", "not between 100ms and 8s", "")
+}
+
+// cosigns reports whether a text is a verifier key of type 4 (C2SP
+// tlog-cosignature): name+hash+base64.
+func cosigns(key string) bool {
+	parts := strings.SplitN(key, "+", 3)
+	if len(parts) != 3 || parts[0] == "" || len(parts[1]) != 8 {
+		return false
+	}
+	data, err := base64.StdEncoding.DecodeString(parts[2])
+	return err == nil && len(data) == 1+ed25519.PublicKeySize && data[0] == 4
 }
 
 func (c *Config) checkBounds(v *checker) {

@@ -51,7 +51,7 @@ func TreeMetrics(l *ledger.Ledger) []prometheus.Collector {
 	gauge := func(name, help string, value func(ledger.Stats) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(l.Stats()) })
 	}
-	return []prometheus.Collector{
+	return append(witnessMetrics(l), []prometheus.Collector{
 		gauge("weir_ledger_tree_batches", "Leaves of the ledger's tree.", func(s ledger.Stats) float64 { return float64(s.Batches) }),
 		gauge("weir_ledger_tree_waiting", "Records on disk that no checkpoint covers yet.", func(s ledger.Stats) float64 { return float64(s.Waiting) }),
 		gauge("weir_ledger_tree_working", "1 while batches can be added to the tree.", func(s ledger.Stats) float64 {
@@ -69,5 +69,37 @@ func TreeMetrics(l *ledger.Ledger) []prometheus.Collector {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_ledger_tree_failures_total", Help: "Attempts to add to the tree that failed.",
 		}, func() float64 { return float64(l.Stats().Failures) }),
+	}...)
+}
+
+// witnessMetrics are the figures of each witness, by its name.
+func witnessMetrics(l *ledger.Ledger) []prometheus.Collector {
+	var out []prometheus.Collector
+	for i, w := range l.Stats().Witnesses {
+		labels := prometheus.Labels{"witness": w.Name}
+		gauge := func(name, help string, value func(ledger.WitnessStats) float64) {
+			out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
+				func() float64 { return value(l.Stats().Witnesses[i]) }))
+		}
+		gauge("weir_ledger_witness_batches", "Leaves of the ledger's tree that the witness has cosigned.",
+			func(s ledger.WitnessStats) float64 { return float64(s.Size) })
+		gauge("weir_ledger_witness_cosigned_seconds", "Unix time of the witness's newest cosignature; 0 since the start.",
+			func(s ledger.WitnessStats) float64 {
+				if s.Cosigned.IsZero() {
+					return 0
+				}
+				return float64(s.Cosigned.Unix())
+			})
+		gauge("weir_ledger_witness_refused", "1 while the witness refuses this ledger as another than it knows.",
+			func(s ledger.WitnessStats) float64 {
+				if s.Refused {
+					return 1
+				}
+				return 0
+			})
+		out = append(out, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_ledger_witness_failures_total", Help: "Exchanges with the witness that gave no cosignature.", ConstLabels: labels,
+		}, func() float64 { return float64(l.Stats().Witnesses[i].Failures) }))
 	}
+	return out
 }

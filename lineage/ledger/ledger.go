@@ -40,6 +40,9 @@ var (
 	ErrUnknown = lineage.ErrUnknown
 	// ErrPending: the record is not under a checkpoint yet.
 	ErrPending = errors.New("the record is not under a checkpoint yet")
+	// ErrWitness: the witnesses are not configured as they must be, or the first
+	// checkpoint did not get the quorum that it needs.
+	ErrWitness = errors.New("ledger witness")
 )
 
 // Log is what the ledger stands behind; *lineage.Log is one.
@@ -62,6 +65,8 @@ type Config struct {
 	// CheckpointEvery is the least time between two checkpoints, at least
 	// 100 ms. Default 1 s.
 	CheckpointEvery time.Duration
+	// Witnesses cosign the checkpoints; none by default.
+	Witnesses Witnesses
 	// Clock gives the batches' times. Default time.Now.
 	Clock func() time.Time
 	// Log tells of failures. Default: nobody.
@@ -82,6 +87,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.CheckpointEvery <= 0 {
 		c.CheckpointEvery = time.Second
+	}
+	if c.Witnesses.Timeout <= 0 {
+		c.Witnesses.Timeout = 5 * time.Second
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -107,6 +115,8 @@ type Stats struct {
 	Failures   uint64 // attempts that failed, since the start
 	Working    bool   // the last attempt did not
 	Checkpoint time.Time
+	// Witnesses are in the order of the configuration.
+	Witnesses []WitnessStats
 }
 
 // Ledger builds the tree behind a log. Safe for concurrent use; whoever opened
@@ -420,6 +430,7 @@ func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
+	s.Witnesses = l.tree.witnesses()
 	s.Waiting = synced - min(synced, s.Proven)
 	return s
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type tree struct {
 	reader   tessera.LogReader
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
+	guard    *guard
 }
 
 // setLog is the one setting of tessera's logger, which is the process's: to set
@@ -37,10 +40,15 @@ func logTo(log *slog.Logger) { setLog.Do(func() { klog.SetSlogLogger(log) }) }
 func openTree(c Config, dir string) (*tree, error) {
 	logTo(c.Log)
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &tree{dir: dir, cancel: cancel}
-	driver, err := posix.New(ctx, posix.Config{Path: dir})
+	t := &tree{dir: dir, cancel: cancel, guard: newGuard(&c)}
+	group, err := t.guard.group(c.Witnesses)
 	if err != nil {
-		cancel()
+		t.abandon()
+		return nil, err
+	}
+	driver, err := posix.New(ctx, posix.Config{Path: dir, HTTPClient: t.guard.client()})
+	if err != nil {
+		t.abandon()
 		return nil, fmt.Errorf("%w: %w", ErrTree, err)
 	}
 	options := tessera.NewAppendOptions().
@@ -49,12 +57,50 @@ func openTree(c Config, dir string) (*tree, error) {
 		WithCheckpointInterval(c.CheckpointEvery).
 		WithCheckpointRepublishInterval(max(c.Heartbeat, c.CheckpointEvery)).
 		WithShutdownTimeout(10 * time.Second)
+	if len(c.Witnesses.List) > 0 {
+		options = options.WithWitnesses(group, &tessera.WitnessOptions{Timeout: c.Witnesses.Timeout, FailOpen: c.Witnesses.Quorum == 0})
+	}
 	if t.appender, t.shutdown, t.reader, err = tessera.NewAppender(ctx, driver, options); err != nil {
-		cancel()
+		t.abandon()
+		if c.Witnesses.Quorum > 0 && t.guard.failing() {
+			return nil, fmt.Errorf("%w: the first checkpoint needs %d cosignatures: %w", ErrWitness, c.Witnesses.Quorum, err)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrTree, err)
 	}
 	return t, nil
 }
+
+// group makes the storage's policy. Without a quorum it waits for all, and goes
+// on with those that came.
+func (g *guard) group(w Witnesses) (tessera.WitnessGroup, error) {
+	if w.Quorum < 0 || w.Quorum > len(w.List) {
+		return tessera.WitnessGroup{}, fmt.Errorf("%w: a quorum of %d of %d", ErrWitness, w.Quorum, len(w.List))
+	}
+	group := tessera.WitnessGroup{N: w.Quorum}
+	if w.Quorum == 0 {
+		group.N = len(w.List)
+	}
+	for _, one := range w.List {
+		u, err := url.Parse(one.URL)
+		if err != nil || u.Host == "" {
+			return group, fmt.Errorf("%w: %q is not the URL of a witness", ErrWitness, one.URL)
+		}
+		witness, err := tessera.NewWitness(one.Key, u)
+		if err != nil || !cosigns(one.Key) {
+			return group, fmt.Errorf("%w: %q is not the public key of a witness (name+hash+base64, of type 4)", ErrWitness, one.Key)
+		}
+		if slices.ContainsFunc(g.list, func(s *witnessState) bool {
+			return s.url == witness.URL || s.verifier.Name() == witness.Key.Name()
+		}) {
+			return group, fmt.Errorf("%w: %s at %s is named twice", ErrWitness, witness.Key.Name(), one.URL)
+		}
+		g.add(witness.URL, witness.Key)
+		group.Components = append(group.Components, witness)
+	}
+	return group, nil
+}
+
+func (t *tree) witnesses() []WitnessStats { return t.guard.stats() }
 
 // size is how many leaves the tree has, under a checkpoint or not yet.
 func (t *tree) size(ctx context.Context) (int64, error) {
@@ -86,7 +132,7 @@ func (t *tree) probe() error {
 // work.
 func (t *tree) close(ctx context.Context) error {
 	err := t.shutdown(ctx)
-	t.cancel()
+	t.abandon()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: no checkpoint covers the last batches yet; the next start makes it: %w", ErrTree, err)
 	}
@@ -94,4 +140,7 @@ func (t *tree) close(ctx context.Context) error {
 }
 
 // abandon ends the tree's work at once.
-func (t *tree) abandon() { t.cancel() }
+func (t *tree) abandon() {
+	t.cancel()
+	t.guard.close()
+}
