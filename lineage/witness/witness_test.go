@@ -149,6 +149,16 @@ func (s *served) post(t *testing.T, body string) answer {
 	return answer{r.StatusCode, r.Header.Get("Content-Type"), string(text)}
 }
 
+func (s *served) get(t *testing.T, path string) int {
+	t.Helper()
+	r, err := http.Get(s.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	return r.StatusCode
+}
+
 // cosigned asks and checks the cosignature.
 func (s *served) cosigned(t *testing.T, h *history, old int64) {
 	t.Helper()
@@ -174,8 +184,8 @@ func (s *served) cosigned(t *testing.T, h *history, old int64) {
 func TestProtocol(t *testing.T) {
 	h := newHistory(t)
 	s := serve(t, t.TempDir(), h.public)
-	if r, err := http.Get(s.url + "/checkpoint/" + origin); err != nil || r.StatusCode != http.StatusNotFound {
-		t.Errorf("before the first: %v, %v", r, err)
+	if status := s.get(t, "/checkpoint/"+origin); status != http.StatusNotFound {
+		t.Errorf("before the first: %d", status)
 	}
 	s.cosigned(t, h, 0) // without leaves
 	h.grow(5, "batch")
@@ -228,8 +238,8 @@ func TestProtocol(t *testing.T) {
 			}
 		})
 	}
-	if r, err := http.Get(s.url + "/add-checkpoint"); err != nil || r.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %v, %v", r, err)
+	if status := s.get(t, "/add-checkpoint"); status != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %d", status)
 	}
 	evidence, err := os.ReadDir(filepath.Join(s.dir, "refused"))
 	if err != nil || len(evidence) != 2 {
