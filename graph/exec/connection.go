@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/lineage"
 )
@@ -8,7 +10,7 @@ import (
 // page is one page of a connection while it is written.
 type page struct {
 	rows    *rows
-	member  *member // nil when only the count is selected
+	member  *member // nil when none of the rows is selected
 	first   place   // of the page
 	size    int
 	more    bool
@@ -76,12 +78,16 @@ func (r *run) wrapped(s *step, p *page, at *place) bool {
 		return r.cursor(p, at)
 	case plan.FieldPageInfo:
 		r.path = append(r.path, element{key: s.field.Key})
+		if p.member != nil && s.inner.ofRows() {
+			// That there are rows, and more of them, is a datum of the rows.
+			r.req.Reads.Count(s.field.Use, lineage.Clear, 1)
+		}
 		return r.wrapper(s.inner, p, nil)
 	case plan.FieldHasNext:
 		r.bool(p.more)
 		return true
 	case plan.FieldHasPrev:
-		r.bool(p.member != nil && r.prog.fetches[p.member.fetch].Cursor != nil)
+		r.bool(p.rows.Connection.Continues)
 		return true
 	case plan.FieldStartCursor, plan.FieldEndCursor:
 		if p.size == 0 {
@@ -115,6 +121,7 @@ func (r *run) items(s *step, p *page) bool {
 		if s.kind == plan.FieldNodes {
 			ok = r.row(s.inner, p.member, at)
 		} else {
+			r.see(p.member, &at) // an edge shows that there is a row, also without it
 			ok = r.wrapper(s.inner, p, &at)
 		}
 		if !ok {
@@ -123,6 +130,13 @@ func (r *run) items(s *step, p *page) bool {
 	}
 	r.buf = append(r.buf, ']')
 	return true
+}
+
+// ofRows reports whether a page info tells anything of the page's rows.
+func (o *object) ofRows() bool {
+	return slices.ContainsFunc(o.steps, func(s step) bool {
+		return s.kind == plan.FieldHasNext || s.kind == plan.FieldStartCursor || s.kind == plan.FieldEndCursor
+	})
 }
 
 func (r *run) cursor(p *page, at *place) bool {

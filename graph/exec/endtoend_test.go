@@ -40,7 +40,7 @@ type world struct {
 	last       *resolvers.Request
 	budgets    *memoryBudgets
 	sent       atomic.Int64 // statements
-	asked      func(department string, keys *adapters.Keys)
+	asked      func(department, table string, keys *adapters.Keys)
 }
 
 // breakable fails on demand.
@@ -52,18 +52,19 @@ type breakable struct {
 
 func (b breakable) Compile(s *adapters.Shape) (adapters.Statement, error) {
 	st, err := b.Adapter.Compile(s)
-	return breakableStatement{st, b}, err
+	return breakableStatement{st, b, s.Table}, err
 }
 
 type breakableStatement struct {
 	adapters.Statement
-	b breakable
+	b     breakable
+	table string
 }
 
 func (s breakableStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapters.Keys) (adapters.Rows, error) {
 	s.b.world.sent.Add(1)
 	if s.b.world.asked != nil && keys != nil {
-		s.b.world.asked(s.b.name, keys)
+		s.b.world.asked(s.b.name, s.table, keys)
 	}
 	if err := s.b.world.down[s.b.name]; err != nil {
 		return nil, err

@@ -37,11 +37,20 @@ func (r *run) fetchAll(ctx context.Context) {
 	group.Wait()
 }
 
-// fetchTree runs a fetch and then its children.
+// fetchTree runs a fetch and then its children. Of fetches whose rows are merged
+// the last to end runs the children of all.
 func (r *run) fetchTree(ctx context.Context, id int, group *sync.WaitGroup) {
 	for {
 		r.fetch(ctx, id)
 		children := r.prog.fetches[id].children
+		if m := r.prog.fetches[id].merge; m >= 0 {
+			if r.pending[m].Add(-1) > 0 {
+				return
+			}
+			set := &r.prog.merges[m]
+			r.chooseGuarded(set)
+			children = set.children
+		}
 		if len(children) == 0 {
 			return
 		}
@@ -145,7 +154,7 @@ func collectKeys(f *fetchNode, parent, res *result, visible shown) (open bool, e
 	place := places{groups: parent.groups}
 	for i, b := range parent.batches {
 		for row := range b.Rows {
-			if !visible.holds(place.of(parent.starts[i]+row)) || (varies && !f.Traverse.Open(b.True[row], b.Unknown[row])) ||
+			if !visible.holds(parent.starts[i]+row, place.of(parent.starts[i]+row)) || (varies && !f.Traverse.Open(b.True[row], b.Unknown[row])) ||
 				(feeding != nil && !feeding[parent.ordinal(parent.starts[i]+row)]) {
 				res.ordinals = append(res.ordinals, noOrdinal)
 				continue

@@ -32,6 +32,20 @@ func least(streams []stream, keys []plan.MergeKey) int {
 	return best
 }
 
+// pop takes the head that comes first in the merged order.
+func pop(streams []stream, keys []plan.MergeKey) (m *member, at place, ok bool) {
+	i := least(streams, keys)
+	if i < 0 {
+		return nil, place{}, false
+	}
+	s := &streams[i]
+	m, at = s.member, s.at
+	if s.left--; s.left > 0 {
+		s.at.next()
+	}
+	return m, at, true
+}
+
 // before reports whether a's head comes strictly before b's.
 func before(a, b *stream, keys []plan.MergeKey) bool {
 	for k := range keys {

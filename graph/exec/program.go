@@ -26,6 +26,7 @@ type program struct {
 	fetches  []fetchNode
 	roots    []int // fetches without a parent
 	rows     []*rows
+	merges   []mergeSet
 	objects  [][]*plan.Decision // per memo slot: the decisions that vary
 	masks    []string           // per mask slot: the rule
 	steps    int                // of all objects
@@ -39,6 +40,7 @@ type fetchNode struct {
 	*plan.Fetch
 	children []int
 	lists    []*rows // that write its rows
+	merge    int     // index of its set in program.merges; -1 when it waits for none
 	rowUse   int     // index in Plan.Uses of the row's own coordinate; -1 for none
 }
 
@@ -114,6 +116,7 @@ func compile(p *plan.Plan, document [32]byte) (*program, error) {
 	if c.root, err = c.object(p.Root, -1, nil); err != nil {
 		return nil, err
 	}
+	c.mergeSets()
 	if introspective(p.Root) {
 		c.kind = "introspection"
 	}
@@ -232,9 +235,13 @@ func (c *compiler) wrapped(s *step, wrap *rows) error {
 		if wrap.Connection.Count == nil {
 			return fmt.Errorf("%w: %s has no count", errPlan, s.field.Path)
 		}
-	case plan.FieldCursor, plan.FieldStartCursor, plan.FieldEndCursor:
+	case plan.FieldHasNext:
 		if len(wrap.members) != 1 {
 			return fmt.Errorf("%w: %s has no rows", errPlan, s.field.Path)
+		}
+	case plan.FieldCursor, plan.FieldStartCursor, plan.FieldEndCursor:
+		if len(wrap.members) != 1 || len(wrap.Connection.CursorColumns) == 0 {
+			return fmt.Errorf("%w: %s has no position", errPlan, s.field.Path)
 		}
 	default:
 	}
@@ -294,7 +301,7 @@ func (c *compiler) list(f *plan.Field, fetch int) (*rows, error) {
 
 func (c *compiler) connection(f *plan.Field, r *rows) error {
 	conn := f.Rows.Connection
-	if conn.Object == nil || len(r.members) > 1 || len(conn.CursorColumns) != len(conn.CursorKinds) {
+	if conn.Object == nil || len(r.members) > 1 || (len(conn.CursorColumns) > 0 && len(conn.CursorColumns) != len(conn.CursorKinds)) {
 		return fmt.Errorf("%w: %s is not a whole connection", errPlan, f.Path)
 	}
 	if len(r.members) == 1 {

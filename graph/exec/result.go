@@ -24,9 +24,10 @@ type result struct {
 	// failure is why there are no rows; "" when the fetch succeeded.
 	failure plan.Code
 	// asked is whether a statement was about to reach the source.
-	asked bool
-	keys  keySet
-	seen  []uint64 // rows that were written, a bitset
+	asked  bool
+	keys   keySet
+	seen   []uint64 // rows that were written, a bitset
+	chosen []uint64 // rows that will be, of fetches in a merge set
 	// groupRows are what became of the rows of an aggregate fetch, tallied their
 	// number.
 	groupRows []group

@@ -20,8 +20,9 @@ type run struct {
 
 	args    [][]adapters.Arg // per fetch
 	argSlab []adapters.Arg
-	results []result // per fetch
-	windows []window // per rows of the program
+	results []result       // per fetch
+	pending []atomic.Int32 // per merge set: fetches that have not ended
+	windows []window       // per rows of the program
 	memos   []*resolvers.Outcomes
 	bytes   atomic.Int64 // read so far, of all fetches
 
@@ -48,6 +49,10 @@ func (r *run) begin(e *Executor, req *resolvers.Request, prog *program, vars map
 	r.memos = grown(r.memos, len(prog.objects))
 	clear(r.memos)
 	r.args = grown(r.args, len(prog.fetches))
+	r.pending = make([]atomic.Int32, len(prog.merges))
+	for i := range prog.merges {
+		r.pending[i].Store(int32(len(prog.merges[i].fetches))) //nolint:gosec // a plan's fetches are few
+	}
 	r.done = false
 	r.bytes.Store(0)
 }
@@ -74,12 +79,24 @@ func (r *run) prepare() plan.Errors {
 	for i := range r.prog.fetches {
 		f := &r.prog.fetches[i]
 		if f.Cursor != nil {
-			if errs := r.resolveCursor(f); errs != nil {
+			position, errs := r.position(f.Cursor)
+			if errs != nil {
+				return errs
+			}
+			if errs := r.resolveCursor(f, position); errs != nil {
 				return errs
 			}
 		}
 		if f.Stated != nil || f.Refs != nil {
 			if errs := r.resolveKeys(f); errs != nil {
+				return errs
+			}
+		}
+	}
+	for _, rows := range r.prog.rows {
+		// No statement needs the position, but what is stated must hold.
+		if conn := rows.Connection; conn != nil && conn.Continues && len(rows.members) == 0 {
+			if _, errs := r.position(conn); errs != nil {
 				return errs
 			}
 		}
@@ -193,25 +210,29 @@ func (r *run) resolveWindow(w *plan.Window) (int, plan.Errors) {
 	return n, nil
 }
 
-// resolveCursor opens a connection's cursor into the fetch's last arguments.
-func (r *run) resolveCursor(f *fetchNode) plan.Errors {
-	conn := f.Cursor
+// position opens a connection's cursor.
+func (r *run) position(conn *plan.Connection) ([]adapters.Arg, plan.Errors) {
 	after, errs := r.resolve(conn.After)
 	if errs != nil {
-		return errs
+		return nil, errs
 	}
-	args := r.args[f.ID]
-	if after.Null || len(args) < len(conn.CursorKinds) {
-		return refusal(plan.CursorInvalid)
+	if after.Null {
+		return nil, refusal(plan.CursorInvalid)
 	}
 	binding, errs := r.cursorBinding(conn)
 	if errs != nil {
-		return errs
+		return nil, errs
 	}
 	position, err := r.openCursor(after.Text, conn, binding)
 	if err != nil {
-		return refusal(plan.CursorInvalid)
+		return nil, refusal(plan.CursorInvalid)
 	}
+	return position, nil
+}
+
+// resolveCursor puts a position into the fetch's last arguments.
+func (r *run) resolveCursor(f *fetchNode, position []adapters.Arg) plan.Errors {
+	args := r.args[f.ID]
 	for i := range f.Args {
 		v := &f.Args[i]
 		if v.From != plan.FromCursor {

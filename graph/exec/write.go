@@ -131,17 +131,17 @@ func (r *run) relation(s *step, at *place) bool {
 		return false
 	}
 	mark, depth, base := len(r.buf), len(r.path), len(r.streams)
-	code := r.open(s.rows, at)
+	streams, code, ok := r.open(r.streams, s.rows, at.number)
+	r.streams = streams
 	if code != "" {
 		r.fail(s.field, code)
-		if !r.req.PartialLists || !s.rows.Many || len(s.rows.members) < 2 || len(r.streams) == base {
-			r.streams = r.streams[:base]
-			r.buf = append(r.buf, "null"...)
-			return false
-		}
+	}
+	if !ok {
+		r.streams = r.streams[:base]
+		r.buf = append(r.buf, "null"...)
+		return false
 	}
 	r.path = append(r.path, element{key: s.field.Key})
-	var ok bool
 	switch {
 	case s.rows.Connection != nil:
 		ok = r.connection(s, base)
@@ -159,9 +159,11 @@ func (r *run) relation(s *step, at *place) bool {
 	return ok
 }
 
-// open pushes a stream per member whose fetch succeeded, and gives the code of
-// the first failure.
-func (r *run) open(rows *rows, at *place) (code plan.Code) {
+// open adds a stream per member whose fetch succeeded, of the rows that belong
+// to the parent's row of this number, and gives the code of the first failure.
+// Only a reader who asked for partial lists gets a list of the others' rows.
+func (r *run) open(streams []stream, rows *rows, number int) (_ []stream, code plan.Code, ok bool) {
+	base := len(streams)
 	for i := range rows.members {
 		m := &rows.members[i]
 		f, res := &r.prog.fetches[m.fetch], &r.results[m.fetch]
@@ -174,7 +176,7 @@ func (r *run) open(rows *rows, at *place) (code plan.Code) {
 		first, last := 0, res.rows
 		switch {
 		case f.Parent != nil:
-			first, last = res.group(ordinalOf(res, at.number))
+			first, last = res.group(ordinalOf(res, number))
 		case len(f.Shape.Keys) > 0:
 			first, last = res.group(ordinalOf(res, max(rows.Ordinal, 0)))
 		}
@@ -182,9 +184,10 @@ func (r *run) open(rows *rows, at *place) (code plan.Code) {
 		if st.left > 0 {
 			st.at = res.at(first)
 		}
-		r.streams = append(r.streams, st)
+		streams = append(streams, st)
 	}
-	return code
+	partial := r.req.PartialLists && rows.Many && len(rows.members) > 1 && len(streams) > base
+	return streams, code, code == "" || partial
 }
 
 func ordinalOf(res *result, i int) int32 {
@@ -248,18 +251,13 @@ func (r *run) merged(s *step, base int) bool {
 	index := len(r.path)
 	r.path = append(r.path, element{})
 	for n := 0; ; {
-		i := least(r.streams[base:end], s.rows.Merge)
-		if i < 0 {
+		member, at, ok := pop(r.streams[base:end], s.rows.Merge)
+		if !ok {
 			break
 		}
 		if skip == 0 && w.limit >= 0 && n == w.limit {
 			r.cut(s.field)
 			break
-		}
-		st := &r.streams[base+i]
-		member, at := st.member, st.at
-		if st.left--; st.left > 0 {
-			st.at.next()
 		}
 		if skip > 0 {
 			skip--

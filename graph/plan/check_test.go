@@ -141,10 +141,14 @@ func checkObject(tb asserter, p *Plan, o *Object, f *Fetch) {
 				checkObject(tb, p, m.Object, m.Fetch)
 			}
 			if c := x.Rows.Connection; c != nil {
-				if len(c.CursorColumns) != len(c.CursorKinds) || len(c.CursorKinds) == 0 {
-					tb.Errorf("%s: %d cursor columns", x.Path, len(c.CursorColumns))
+				if n := len(c.CursorColumns); (n != 0 && n != len(c.CursorKinds)) || len(c.CursorKinds) == 0 {
+					tb.Errorf("%s: %d cursor columns", x.Path, n)
 				}
-				checkObject(tb, p, c.Object, x.Rows.Members[0].Fetch)
+				var row *Fetch
+				if len(x.Rows.Members) > 0 {
+					row = x.Rows.Members[0].Fetch
+				}
+				checkObject(tb, p, c.Object, row)
 			}
 		case FieldNodes, FieldEdges, FieldNode, FieldPageInfo:
 			checkObject(tb, p, x.Selection, f)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -19,15 +20,12 @@ func (b *builder) connection(l *listing, f *fetching) {
 		b.failf(FieldNotSortable, "pages over "+node.Definition.Type.Name()+" are not served: it has several types", out.Path, node.Position)
 		return
 	}
-	c := &Connection{
-		CursorColumns: make([]int, len(f.order)), CursorKinds: make([]schema.Scalar, len(f.order)),
-		Bind: f.bind(), BindArgs: bindArgs(f.args[:f.conditions]),
-	}
+	c := &Connection{CursorKinds: make([]schema.Scalar, len(f.order)), Bind: f.bind(), BindArgs: bindArgs(f.args[:f.conditions])}
 	for i, o := range f.order {
-		f.column(o.Column, enumOf(f.view.typ, o.Column), false, &c.CursorColumns[i])
 		c.CursorKinds[i] = o.Column.Kind
 	}
 	if f.after {
+		c.Continues = true
 		c.After, _ = b.argument(node, argumentAfter).scalar(schema.String, false)
 		if f.fetch.Cursor == nil {
 			f.fetch.Cursor = c
@@ -36,6 +34,29 @@ func (b *builder) connection(l *listing, f *fetching) {
 	out.Rows.Connection = c
 	p := page{b: b, l: l, f: f, c: c, use: out.Use}
 	c.Object = p.object(node.Definition.Type.Name(), l.nodes, out.Path, p.wrapper)
+}
+
+// pageFields are the fields of a connection and of its page info that are of the
+// page's rows: without one of them no row is read.
+var pageFields = map[string]bool{"nodes": true, "edges": true, "hasNextPage": true, "startCursor": true, "endCursor": true}
+
+// pageRows reports whether a connection's selections need the page's rows: the
+// number of all rows, and what the request itself tells, do not.
+func (b *builder) pageRows(nodes []*ast.Field) bool {
+	return b.selects(nodes, func(s selection) bool {
+		name := s.nodes[0].Name
+		return pageFields[name] || name == "pageInfo" && b.selects(s.nodes, func(s selection) bool { return pageFields[s.nodes[0].Name] })
+	})
+}
+
+// rowsWritten reports whether rows leave, and not only what a page says of
+// itself.
+func (b *builder) rowsWritten(nodes []*ast.Field) bool {
+	return b.selects(nodes, func(s selection) bool { return s.nodes[0].Name == "nodes" || s.nodes[0].Name == "edges" })
+}
+
+func (b *builder) selects(nodes []*ast.Field, is func(selection) bool) bool {
+	return slices.ContainsFunc(b.collect(nodes[0].Definition.Type.Name(), sets(nodes)...), is)
 }
 
 // bindArgs are the values of a condition that a request brings: the reader's
@@ -97,7 +118,7 @@ func (p page) wrapper(f *Field, s selection) {
 		f.Kind = FieldEdges
 		f.Selection = p.object(node.Definition.Type.Name(), s.nodes, f.Path, p.edge)
 	case "pageInfo":
-		f.Kind = FieldPageInfo
+		f.Kind, f.Use = FieldPageInfo, p.use
 		f.Selection = p.object(node.Definition.Type.Name(), s.nodes, f.Path, p.info)
 	case "totalCount":
 		f.Kind, f.Use = FieldTotalCount, p.use
@@ -114,6 +135,7 @@ func (p page) edge(f *Field, s selection) {
 		f.Selection = p.b.object(p.f, s.nodes, f.Path)
 	case "cursor":
 		f.Kind = FieldCursor
+		p.cursors()
 	default:
 		p.unknown(f, s)
 	}
@@ -127,10 +149,23 @@ func (p page) info(f *Field, s selection) {
 		f.Kind = FieldHasPrev
 	case "startCursor":
 		f.Kind = FieldStartCursor
+		p.cursors()
 	case "endCursor":
 		f.Kind = FieldEndCursor
+		p.cursors()
 	default:
 		p.unknown(f, s)
+	}
+}
+
+// cursors reads what a cursor seals.
+func (p page) cursors() {
+	if p.c.CursorColumns != nil {
+		return
+	}
+	p.c.CursorColumns = make([]int, len(p.f.order))
+	for i, o := range p.f.order {
+		p.f.column(o.Column, enumOf(p.f.view.typ, o.Column), false, &p.c.CursorColumns[i])
 	}
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -311,12 +312,33 @@ func (e planExplainer) rows(depth int, line string, r *Rows) {
 	if len(r.Merge) > 0 {
 		e.line(depth+1, "merged by "+strconv.Itoa(len(r.Merge))+" keys")
 	}
+	if fed := e.fedBy(r); len(r.Members) > 1 && len(fed) > 0 {
+		e.line(depth+1, "rows shown feed fetch "+strings.Join(fed, ", "))
+	}
 	if c := r.Connection; c != nil {
+		var row *Fetch
+		if len(r.Members) > 0 {
+			row = r.Members[0].Fetch
+		} else {
+			e.line(depth, line+"no rows")
+		}
 		if c.Count != nil {
 			e.line(depth+1, "counted by fetch "+strconv.Itoa(c.Count.ID))
 		}
-		e.object(depth+1, c.Object, r.Members[0].Fetch)
+		e.object(depth+1, c.Object, row)
 	}
+}
+
+// fedBy names the fetches whose keys come from rows of r: they wait until all of
+// its members have ended.
+func (e planExplainer) fedBy(r *Rows) []string {
+	var out []string
+	for _, f := range e.plan.Fetches {
+		if slices.ContainsFunc(r.Members, func(m Member) bool { return m.Fetch == f.Parent }) {
+			out = append(out, strconv.Itoa(f.ID))
+		}
+	}
+	return out
 }
 
 // explainer writes conditions over a fetch's arguments.

@@ -26,7 +26,9 @@ type fetching struct {
 	limit  *adapters.Bound
 	offset *adapters.Bound
 	count  bool
-	as     lineage.UseKind // what the row is used for; Select
+	// rowless: its rows are seen, and none is written.
+	rowless bool
+	as      lineage.UseKind // what the row is used for; Select
 	tally  *Aggregate      // of an aggregate root
 
 	columns  []wanted
@@ -132,6 +134,10 @@ func (b *builder) visibility(f *fetching, v *view) adapters.Predicate {
 func (b *builder) share(f *fetching) *fetching {
 	key := f.source + "\n" + f.signature()
 	if g, ok := b.shared[key]; ok {
+		if g.rowless && !f.rowless {
+			g.rowless = false
+			b.tags(g)
+		}
 		return g
 	}
 	b.shared[key] = f
@@ -145,10 +151,14 @@ func (b *builder) take(f *fetching) {
 	b.building = append(b.building, f)
 	t := f.view.typ
 	b.use(t, rowField(t), f.as)
-	if f.count || f.tally != nil {
-		return
+	if !f.count && f.tally == nil && !f.rowless {
+		b.tags(f)
 	}
-	// The tags say whom the rows are about, whatever is selected of them.
+}
+
+// tags reads who the rows are about, whatever is selected of them.
+func (b *builder) tags(f *fetching) {
+	t := f.view.typ
 	f.fetch.Subjects = make([]int, len(t.Subjects))
 	for i, s := range t.Subjects {
 		field := t.Field(s.Field)

@@ -125,7 +125,7 @@ type Location struct{ Line, Column int }
 type Rows struct {
 	Many bool // a list; else the first row or null
 	// Members are the concrete types, sorted by name; one unless the field's
-	// type is abstract.
+	// type is abstract, and none for a connection that asks for none of its rows.
 	Members []Member
 	// Decision is the relation's own (traversal), decided on the parent row;
 	// fixed Clear for roots.
@@ -171,12 +171,14 @@ type Window struct {
 // Connection holds what a connection needs beside its rows.
 type Connection struct {
 	Object *Object
-	// CursorColumns are the cells, per order column, that a cursor seals.
+	// CursorColumns are the cells, per order column, that a cursor seals; none
+	// when no cursor is selected.
 	CursorColumns []int
 	// CursorKinds are their kinds.
 	CursorKinds []schema.Scalar
-	// After is the `after` argument: absent or null for the first page.
-	After Value
+	// After is the `after` argument where Continues says that there is one.
+	After     Value
+	Continues bool
 	// Bind goes into a cursor's additional data, with subject, purpose and
 	// fingerprint: the digest of the query's shape (type, where, order).
 	Bind [16]byte

@@ -331,6 +331,13 @@ func (b *builder) listed(l listing, members []*schema.Type) {
 	out.Rows.Members = make([]Member, len(open))
 	b.enter(c, func() {
 		for i, v := range open {
+			if l.connection && !b.pageRows(l.nodes) {
+				out.Rows.Members = nil
+				f := b.unread(&l, v, keys)
+				out.Use = b.use(v.typ, rowField(v.typ), lineage.Select)
+				b.connection(&l, f)
+				continue
+			}
 			f, explicit := b.member(&l, v, keys, merged)
 			m := &out.Rows.Members[i]
 			m.Type, m.Fetch = v.typ.Name, f.fetch
@@ -356,7 +363,31 @@ func (b *builder) listed(l listing, members []*schema.Type) {
 // member makes the fetch of one concrete type, or finds one that reads the same
 // rows. explicit is the number of leading order columns that were asked for.
 func (b *builder) member(l *listing, v *view, keys []orderKey, merged bool) (f *fetching, explicit int) {
-	f = b.fetching(v)
+	f = b.share(b.reading(l, v, keys, merged))
+	if l.parent != nil {
+		b.attach(l, f)
+	}
+	if l.limit != nil {
+		explicit = len(keys)
+	}
+	return f, explicit
+}
+
+// unread is the fetch of a page of which no row is asked for. It is checked like
+// every other, and not sent: no column is used for it.
+func (b *builder) unread(l *listing, v *view, keys []orderKey) *fetching {
+	before := len(b.plan.Uses)
+	f := b.reading(l, v, keys, false)
+	for _, u := range b.plan.Uses[before:] {
+		delete(b.uses, u)
+	}
+	b.plan.Uses = b.plan.Uses[:before]
+	return f
+}
+
+// reading makes the fetch of one concrete type.
+func (b *builder) reading(l *listing, v *view, keys []orderKey, merged bool) *fetching {
+	f := b.fetching(v)
 	f.source = l.source + " " + v.typ.Name + " " + v.reach.text()
 	node, path := l.nodes[0], l.out.Path
 	if l.parent != nil {
@@ -370,8 +401,8 @@ func (b *builder) member(l *listing, v *view, keys []orderKey, merged bool) (f *
 	b.visible(f)
 	if l.limit != nil {
 		b.order(f, keys, node, path)
-		explicit = len(keys)
 		if l.connection {
+			f.rowless = !b.rowsWritten(l.nodes)
 			f.after = b.argument(node, argumentAfter).state == present
 		}
 		offset := l.offset
@@ -394,11 +425,7 @@ func (b *builder) member(l *listing, v *view, keys []orderKey, merged bool) (f *
 		}
 	}
 	f.conditions = conditions
-	g := b.share(f)
-	if l.parent != nil {
-		b.attach(l, g)
-	}
-	return g, explicit
+	return f
 }
 
 // filtered adds the where argument.
