@@ -73,7 +73,7 @@ type options struct {
 	schema, policy string
 	tokens         map[string]*authz.Subject // besides the example's
 	hideFrom       string
-	trusted        *gateway.Trusted
+	documents      gateway.Documents
 	budgets        exec.Budgets
 	// wrap changes what the sources answer.
 	wrap func(adapters.Rows, error) (adapters.Rows, error)
@@ -121,6 +121,7 @@ func newRig(t testing.TB, o options) *rig {
 	}
 	r := &rig{t: t, cfg: cfg, current: &current{}}
 	r.folders = folders(cfg)
+	r.folders.Documents = o.documents
 	g, _, err := r.folders.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +211,7 @@ func (r *rig) serve(o options, dir string) {
 	t.Cleanup(func() { _ = ledger.Close() })
 	front, err := gateway.New(gateway.Config{
 		Data: data, Control: graph, Generations: r.current, Authenticator: readers{gateway.NewFixedTokens(r.cfg), o.tokens},
-		Ledger: gateway.LedgerOf(ledger), Keys: ring, Purposes: r.cfg.PurposeIDs(), Trusted: o.trusted,
+		Ledger: gateway.LedgerOf(ledger), Keys: ring, Purposes: r.cfg.PurposeIDs(),
 		Durability: []lineage.Durability{lineage.Written, lineage.Written, lineage.Written, lineage.Written},
 		BodyLimit:  r.cfg.Limits.Body, Concurrent: 64, QueueTimeout: 10 * time.Second, RequestTimeout: 30 * time.Second,
 		Metrics: gateway.NewMetrics(), Log: slog.New(slog.DiscardHandler), Now: time.Now,

@@ -208,14 +208,7 @@ func unregistered(t *testing.T) {
 	}
 	other := `{ persons(limit: 1) { district } }`
 	for _, only := range []bool{false, true} {
-		trusted, err := gateway.OpenTrusted(dir, only, 256<<10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := newRig(t, options{trusted: trusted})
-		if found := trusted.Invalid(r.current.Current()); len(found) != 1 || !strings.Contains(found[0], "stale.graphql") {
-			t.Errorf("invalid: %v", found)
-		}
+		r := newRig(t, options{documents: gateway.Documents{Folder: dir, Only: only, MaxBytes: 256 << 10}})
 		unlessOnly := http.StatusOK
 		if only {
 			unlessOnly = http.StatusBadRequest
@@ -268,13 +261,6 @@ func unregistered(t *testing.T) {
 		if a := r.do(request{path: "/control/graphql", token: officer, body: `{"documentId":"sha256:` + hash(text) + `"}`}); a.code() != "DOCUMENT_NOT_FOUND" {
 			t.Errorf("on the control graph: %d %s", a.status, a.code())
 		}
-	}
-	if _, err := gateway.OpenTrusted(t.TempDir(), true, 1<<20); err == nil {
-		t.Error("an empty folder is to be all that is served")
-	}
-	write(t, filepath.Join(dir, "large.graphql"), strings.Repeat("#", 300<<10))
-	if _, err := gateway.OpenTrusted(dir, false, 256<<10); err == nil || !strings.Contains(err.Error(), "large.graphql") {
-		t.Errorf("a file beyond the limit: %v", err)
 	}
 }
 

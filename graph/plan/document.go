@@ -133,12 +133,13 @@ func (s *Shape) keyOf(text string) uint64 {
 	return maphash.String(s.documents.shapes.seed, text) ^ s.salt
 }
 
-func (s *Shape) read(text string) (*Document, Errors) {
-	d := s.documents
-	if err := scanTokens(text, d.limits); err != nil {
+// ReadQuery parses a document within the limits: what can be said of it without
+// a schema.
+func ReadQuery(text string, limits Limits) (*ast.QueryDocument, Errors) {
+	if err := scanTokens(text, limits); err != nil {
 		return nil, Errors{err}
 	}
-	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
+	query, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, limits.Tokens)
 	if err != nil {
 		return nil, Errors{syntaxError(text, err)}
 	}
@@ -153,8 +154,17 @@ func (s *Shape) read(text string) (*Document, Errors) {
 			}}
 		}
 	}
-	if err := checkShape(query, d.limits); err != nil {
+	if err := checkShape(query, limits); err != nil {
 		return nil, Errors{err}
+	}
+	return query, nil
+}
+
+func (s *Shape) read(text string) (*Document, Errors) {
+	d := s.documents
+	query, errs := ReadQuery(text, d.limits)
+	if errs != nil {
+		return nil, errs
 	}
 	if list := validator.ValidateWithRules(s.api, query, d.rules); len(list) > 0 {
 		return nil, validationErrors(list, d.limits.Errors)

@@ -29,7 +29,7 @@ type fetching struct {
 	// rowless: its rows are seen, and none is written.
 	rowless bool
 	as      lineage.UseKind // what the row is used for; Select
-	tally  *Aggregate      // of an aggregate root
+	tally   *Aggregate      // of an aggregate root
 
 	columns  []wanted
 	columnAt map[columnKey]int

@@ -22,6 +22,9 @@ type Generation struct {
 	Table     *authz.Table
 	Policy    string // revision of the policy, for extensions and records
 	Documents *Documents
+	// Registered are the documents that requests may name by their hash; nil
+	// for none.
+	Registered *Registered
 }
 
 // Plan is the compiled form of one operation for all readers with the same

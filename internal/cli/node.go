@@ -136,10 +136,6 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		return err
 	}
 	n.closing = append(n.closing, func() error { control.Close(); return nil })
-	trusted, err := n.trusted()
-	if err != nil {
-		return err
-	}
 	page, err := console(n.cfg, n.query)
 	if err != nil {
 		return err
@@ -152,7 +148,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Durability: durability(c), Purposes: c.PurposeIDs(),
 		BodyLimit: c.Limits.Body, Concurrent: c.Limits.Concurrent,
 		QueueTimeout: c.Server.QueueTimeout, RequestTimeout: c.Server.RequestTimeout,
-		Trusted: trusted, Console: page, MetricsElsewhere: c.Server.Metrics != "",
+		Console: page, MetricsElsewhere: c.Server.Metrics != "",
 		Metrics: metrics, Log: n.log, Now: time.Now,
 	})
 	return err
@@ -338,7 +334,7 @@ func contentError(err error) error {
 	case errors.As(err, &unapproved):
 		return refused(unapproved, "let one officer run weir policy propose --as ID --key FILE, and another one weir policy approve --as ID --key FILE; or serve knowingly with --single-officer")
 	case errors.Is(err, fs.ErrNotExist):
-		return environment(err, "name the folders in weir.yaml: schema (*.graphqls) and policy (*.csv)")
+		return environment(err, "name the folders in weir.yaml: schema (*.graphqls), policy (*.csv) and, where documents are registered, documents.folder (*.graphql)")
 	case errors.Is(err, authz.ErrPolicy):
 		return refused(err, "")
 	default:
@@ -365,6 +361,7 @@ func foldersOf(c *config.Config) gateway.Folders {
 			PurposeRequiredFrom: from, HideFrom: hide, Purposes: c.PurposeIDs(),
 			Offices: authz.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 		},
+		Documents:     gateway.Documents{Folder: c.Documents.Folder, Only: c.Documents.Only, MaxBytes: c.Limits.Body},
 		Officers:      officersOf(c),
 		Limits:        limitsOf(c),
 		CompareBudget: 200 * time.Millisecond,

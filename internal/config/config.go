@@ -89,7 +89,7 @@ type Config struct {
 
 // Documents are the registered documents of the data graph.
 type Documents struct {
-	// Folder holds them, one *.graphql file each; "" for none. Read at start.
+	// Folder holds them, one *.graphql file each; "" for none. Watched, as schema and policy are.
 	Folder string `yaml:"folder"`
 	// Only refuses every document that is not registered.
 	Only bool `yaml:"only"`

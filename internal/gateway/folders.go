@@ -23,6 +23,8 @@ type Folders struct {
 	SchemaSettings schema.Settings
 	PolicySettings authz.Settings
 	Limits         plan.Limits
+	// Documents are the registered documents, the third part of a generation.
+	Documents Documents
 	// Officers may propose and approve revisions that widen rights.
 	Officers []approval.Officer
 	// CompareBudget bounds the comparison of the table with Casbin.
@@ -38,10 +40,11 @@ func (e *RefusedError) Error() string { return e.Diagnostics.Error() }
 // Unwrap gives the findings.
 func (e *RefusedError) Unwrap() error { return e.Diagnostics }
 
-// content is what both folders hold at one moment.
+// content is what the folders hold at one moment.
 type content struct {
 	schema, policy []schema.File
 	approvals      []schema.File
+	documents      []schema.File
 	digest         [sha256.Size]byte // of all of them
 }
 
@@ -59,7 +62,10 @@ func (d *Folders) read() (*content, error) {
 	if t.approvals, err = readFiles(d.Policy, ApprovalSuffix); err != nil {
 		return nil, fmt.Errorf("policy folder: %w", err)
 	}
-	t.digest = digest(t.schema, t.policy, t.approvals)
+	if t.documents, err = d.Documents.read(); err != nil {
+		return nil, err
+	}
+	t.digest = digest(t.schema, t.policy, t.approvals, t.documents)
 	return t, nil
 }
 
@@ -156,6 +162,7 @@ func (d *Folders) parse(t *content) (*schema.Catalogue, *authz.Policy, schema.Di
 	if catalogue != nil && !more.Failed() {
 		found = append(found, authz.Lint(policy, catalogue, d.PolicySettings)...)
 	}
+	found = append(found, d.Documents.lint(t.documents, d.Limits)...)
 	found.Sort()
 	return catalogue, policy, found
 }
@@ -176,5 +183,9 @@ func (d *Folders) build(t *content) (*plan.Generation, schema.Diagnostics, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("schema: %w", err)
 	}
-	return &plan.Generation{Catalogue: catalogue, Table: table, Policy: policy.Revision, Documents: documents}, found, nil
+	found = append(found, d.Documents.stale(t.documents, documents)...)
+	return &plan.Generation{
+		Catalogue: catalogue, Table: table, Policy: policy.Revision, Documents: documents,
+		Registered: d.Documents.registered(t.documents),
+	}, found, nil
 }

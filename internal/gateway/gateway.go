@@ -67,9 +67,6 @@ type Config struct {
 	// RequestTimeout bounds the execution of one request.
 	RequestTimeout time.Duration
 
-	// Trusted are the registered documents of the data graph; nil for none.
-	Trusted *Trusted
-
 	// Console is served at "/"; nil for none.
 	Console *Console
 	// MetricsElsewhere leaves /metrics to a listener of its own; without it
@@ -125,7 +122,7 @@ func New(cfg Config) (*Front, error) {
 // keep it out of caches and of other sites.
 func (f *Front) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", &graph{front: f, name: "data", kind: "query", executor: f.cfg.Data, trusted: f.cfg.Trusted})
+	mux.Handle("/graphql", &graph{front: f, name: "data", kind: "query", executor: f.cfg.Data, registered: true})
 	if f.cfg.Control != nil {
 		mux.Handle("/control/graphql", &graph{front: f, name: controlName, kind: "control", executor: f.cfg.Control, streams: true})
 	}

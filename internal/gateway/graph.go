@@ -22,8 +22,9 @@ type graph struct {
 	name     string // "data", "control": for metrics and logs
 	kind     string // of a record whose executor says nothing else
 	executor graphql.GraphExecutor
-	trusted  *Trusted // the graph's registered documents
-	streams  bool     // has subscriptions
+	// registered: documents may be named that are registered.
+	registered bool
+	streams    bool // has subscriptions
 }
 
 // controlName names the control graph.
@@ -115,7 +116,11 @@ func (x *exchange) handle(r *http.Request) {
 		p, why = readPost(r, x.front.cfg.BodyLimit, &x.front.bodies)
 	}
 	if why == nil {
-		why = x.trusted.resolve(p)
+		var registered *plan.Registered
+		if x.registered {
+			registered = request.Generation.Registered
+		}
+		why = resolve(registered, p)
 	}
 	if why != nil {
 		x.fail(r, why)

@@ -89,7 +89,16 @@ func (r *Revisions) openOn(ctx context.Context) error {
 	if err := r.record(ctx, nil, r.two.base.generation); err != nil {
 		return fmt.Errorf("the loading of schema and policy could not be recorded: %w", err)
 	}
-	r.swap(r.two.base.generation)
+	// Registered documents are not part of what officers approve, and not kept:
+	// without them their requests, or all, would be refused.
+	documents, err := r.folders.Documents.read()
+	if err != nil {
+		return err
+	}
+	if found := r.folders.Documents.lint(documents, r.folders.Limits); found.Failed() {
+		return &RefusedError{found}
+	}
+	r.swap(r.with(r.two.base.generation, r.folders.Documents.registered(documents)))
 	t, err := r.folders.read()
 	if err != nil {
 		r.unreadable(err)
@@ -111,7 +120,22 @@ func (r *Revisions) swap(g *plan.Generation) {
 		r.retire(old.Documents)
 	}
 	r.metrics.reloaded("loaded", r.now())
-	r.log.Info("schema and policy loaded", "schema", g.Catalogue.Revision, "policy", g.Policy)
+	r.log.Info("schema and policy loaded", "schema", g.Catalogue.Revision, "policy", g.Policy, "documents", g.Registered.Len())
+}
+
+// with gives the generation with these registered documents: that of a revision
+// which waits for approval serves on with the documents that came with it, since
+// documents give nobody a right.
+func (r *Revisions) with(g *plan.Generation, registered *plan.Registered) *plan.Generation {
+	if g.Registered.Same(registered) {
+		return g
+	}
+	if now := r.current.Load(); now != nil && now.Documents == g.Documents && now.Table == g.Table && now.Registered.Same(registered) {
+		return now
+	}
+	out := *g
+	out.Registered = registered
+	return &out
 }
 
 // retire lets caches go once no request can run under them: not those of the
@@ -182,7 +206,10 @@ func (r *Revisions) Run(ctx context.Context) error {
 
 // watch adds the folders; what cannot be watched is polled.
 func (r *Revisions) watch(folders *fsnotify.Watcher) {
-	for _, dir := range [...]string{r.folders.Schema, r.folders.Policy} {
+	for _, dir := range [...]string{r.folders.Schema, r.folders.Policy, r.folders.Documents.Folder} {
+		if dir == "" {
+			continue
+		}
 		if err := folders.Add(dir); err != nil {
 			r.log.Warn("a folder cannot be watched and is polled", "folder", dir, "error", err.Error())
 		}
@@ -256,6 +283,7 @@ func (r *Revisions) load(ctx context.Context, t *content) {
 			built.Documents.Close()
 		}
 	}
+	g = r.with(g, built.Registered)
 	r.loaded = t.digest
 	if err := r.record(ctx, r.current.Load(), g); err != nil {
 		// A withdrawal must not wait for the ledger; without it nothing is
@@ -273,7 +301,7 @@ func (r *Revisions) unreadable(err error) {
 	}
 	r.seen = mark
 	r.metrics.reloaded("refused", r.now())
-	r.log.Error("schema and policy cannot be read; the revision in force serves on", "error", err.Error())
+	r.log.Error("schema, policy or registered documents cannot be read; the revision in force serves on", "error", err.Error())
 }
 
 func (r *Revisions) refuse(ctx context.Context, err error) {
@@ -288,7 +316,7 @@ func (r *Revisions) refuse(ctx context.Context, err error) {
 			r.log.Error("revision refused", "finding", d.String())
 		}
 	}
-	r.log.Error("a revision of schema and policy was refused; the one in force serves on", "policy", r.Current().Policy)
+	r.log.Error("a revision of schema, policy and registered documents was refused; the one in force serves on", "policy", r.Current().Policy)
 	if refused == nil {
 		r.log.Error("revision refused", "finding", err.Error())
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"os"
@@ -57,6 +59,154 @@ func write(t *testing.T, path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRegisteredDocumentsAreWatched: they are the third part of a generation. A
+// good folder is swapped in whole while requests run, a bad one refused whole
+// with its places, the old one serving on.
+func TestRegisteredDocumentsAreWatched(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	d, ledger, log := folders(t), &fakeLedger{}, &safeBuffer{}
+	dir := filepath.Join(t.TempDir(), "documents")
+	d.Documents = Documents{Folder: dir, Only: true, MaxBytes: 1 << 10}
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return hex.EncodeToString(sum[:])
+	}
+	open := func() (*Revisions, error) {
+		return OpenRevisions(t.Context(), d, nil, ledger, NewMetrics(), slog.New(slog.NewJSONHandler(log, nil)), time.Now)
+	}
+	// At start a bad folder is refused too, and says where.
+	for name, c := range map[string]struct{ file, text, want string }{
+		"no folder":    {"", "", "registered documents"},
+		"no documents": {"notes.txt", "{ people { name } }", "holds no *.graphql file"},
+		"no GraphQL":   {"a.graphql", "{\n  people {", "a.graphql:2:"},
+		"too long":     {"a.graphql", "{ people { name } }" + strings.Repeat(" ", 1<<10), "a.graphql:1:1: bad-document: the document is longer than 1024 bytes"},
+		"not UTF-8":    {"a.graphql", "{ people { name } } # \xff", "a.graphql:1:1: bad-document: the document is not UTF-8"},
+		"too deep":     {"a.graphql", strings.Repeat("{ a ", 40) + strings.Repeat("}", 40), "a.graphql:1:51: bad-document: the document has more than 12 levels"},
+	} {
+		must(t, os.RemoveAll(dir))
+		if c.file != "" {
+			write(t, filepath.Join(dir, c.file), c.text)
+		}
+		r, err := open()
+		if err == nil {
+			_ = r.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	must(t, os.RemoveAll(dir))
+	const first, second, stale = "{ people { name } }", "{ people { idNumber } }", "{ noSuchRoot }"
+	write(t, filepath.Join(dir, "a.graphql"), first)
+	r, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := errors.Join(<-done, r.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	has := func(g *plan.Generation, text string) bool {
+		got, ok := g.Registered.Text(hash(text))
+		return ok && got == text && g.Registered.Serves(text)
+	}
+	g := r.Current()
+	if !has(g, first) || has(g, second) || g.Registered.Serves(second) {
+		t.Fatal("the first documents are not registered alone")
+	}
+
+	// Good: live within a second, with the same schema and policy, as one
+	// generation; what a request holds does not change.
+	write(t, filepath.Join(dir, "b.graphql"), second)
+	write(t, filepath.Join(dir, "c.graphql"), stale)
+	wait(t, func() bool { return has(r.Current(), second) && has(r.Current(), stale) }, "a document was not registered within a second")
+	next := r.Current()
+	if has(g, second) || next.Policy != g.Policy || next.Catalogue.Revision != g.Catalogue.Revision {
+		t.Error("a generation was changed in place, or more than its documents")
+	}
+	wait(t, func() bool { return strings.Contains(log.String(), "c.graphql:1:3: warning: stale-document: ") }, "no word of a document that the schema does not know")
+	must(t, os.Remove(filepath.Join(dir, "a.graphql")))
+	wait(t, func() bool { return !has(r.Current(), first) }, "a document that was taken away is still registered after a second")
+
+	// Bad, each in its own way, with a good change of the policy beside it.
+	for name, change := range map[string]func(){
+		"syntax":  func() { write(t, filepath.Join(dir, "d.graphql"), "query {\n  people {{") },
+		"too big": func() { write(t, filepath.Join(dir, "d.graphql"), strings.Repeat("#", 2<<10)) },
+		"none": func() {
+			for _, name := range []string{"b.graphql", "c.graphql", "again.graphql"} {
+				_ = os.Remove(filepath.Join(dir, name))
+			}
+		},
+	} {
+		before, serving := log.String(), r.Current()
+		change()
+		wait(t, func() bool {
+			return strings.Contains(strings.TrimPrefix(log.String(), before), "serves on")
+		}, name+": no word in the log")
+		if r.Current() != serving {
+			t.Errorf("%s: the generation in force changed", name)
+		}
+		_ = os.Remove(filepath.Join(dir, "d.graphql"))
+		write(t, filepath.Join(dir, "b.graphql"), second)
+		write(t, filepath.Join(dir, "c.graphql"), stale)
+		write(t, filepath.Join(dir, "again.graphql"), "{ people { name idNumber } } # after "+name)
+		wait(t, func() bool { return has(r.Current(), "{ people { name idNumber } } # after "+name) }, name+": a good folder did not come back")
+	}
+	if text := log.String(); !strings.Contains(text, "d.graphql:2:") || !strings.Contains(text, "d.graphql:1:1: bad-document") {
+		t.Errorf("no places in the log: %s", text)
+	}
+	// A bad document beside a good policy: neither comes.
+	serving := r.Current()
+	before := log.String()
+	write(t, filepath.Join(dir, "d.graphql"), "{")
+	write(t, filepath.Join(d.Policy, "rules.csv"), strings.Replace(filePolicy, "Person.*", "Person._row", 1))
+	wait(t, func() bool { return strings.Contains(strings.TrimPrefix(log.String(), before), "serves on") }, "no refusal of both")
+	if r.Current() != serving {
+		t.Error("half of a revision came into force")
+	}
+}
+
+// TestRegisteredDocumentsWhileARevisionWaits: documents give nobody a right, so
+// those that come while a policy waits for its approval are served beside the
+// policy in force, and after a restart too.
+func TestRegisteredDocumentsWhileARevisionWaits(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.folders.Documents = Documents{Folder: filepath.Join(t.TempDir(), "documents"), Only: true, MaxBytes: 1 << 10}
+	const first, second = "{ people { name } }", "{ people { idNumber } }"
+	write(t, filepath.Join(d.folders.Documents.Folder, "a.graphql"), first)
+	d.policy(clerkLess)
+	d.first()
+	serves := func(text string) bool { return d.r.Current().Registered.Serves(text) }
+	if !serves(first) || serves(second) {
+		t.Fatal("the first documents are not registered alone")
+	}
+	active := d.active()
+	d.policy(clerkAll)
+	d.pending()
+	write(t, filepath.Join(d.folders.Documents.Folder, "b.graphql"), second)
+	wait(t, func() bool { return serves(second) }, "a document waits for an officer")
+	if d.active() != active || d.holds("clerk", "Person.idNumber").Has(authz.Clear) {
+		t.Error("what waits came with the document")
+	}
+	d.restart()
+	d.pending()
+	if !serves(first) || !serves(second) || serves("{ people { __typename } }") || d.active() != active {
+		t.Error("a restart serves other documents")
+	}
+	// Without its documents a node that serves nothing else does not start.
+	d.close()
+	must(t, os.RemoveAll(d.folders.Documents.Folder))
+	if err := d.start(); err == nil || !strings.Contains(err.Error(), "registered documents") {
+		t.Errorf("started: %v", err)
 	}
 }
 

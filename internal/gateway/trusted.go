@@ -1,104 +1,148 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/schema"
 )
 
-// Trusted are the registered documents of the data graph: those that a request
-// may name by the SHA-256 of their text instead of sending it. They come from a
-// folder that the operator fills, and from nowhere else: no request registers
-// anything. Immutable; a nil *Trusted holds none.
-type Trusted struct {
-	texts map[string]string // by hash, in lower-case hexadecimal digits
-	files map[string]string // by hash
-	only  bool
+// Documents say where the registered documents of the data graph come from:
+// those that a request may name by the SHA-256 of their text instead of sending
+// it. They come from a folder that the operator fills, and from nowhere else: no
+// request registers anything.
+type Documents struct {
+	// Folder holds them, a *.graphql file each; the hash is that of the file's
+	// bytes. "" for none.
+	Folder string
+	// Only serves no other document on the data graph.
+	Only bool
+	// MaxBytes bounds a file, as a request's body is bounded.
+	MaxBytes int
 }
+
+// Codes of findings in registered documents. They are stable.
+const (
+	codeBadDocument   = "bad-document"
+	codeStaleDocument = "stale-document"
+)
 
 // hashScheme stands before the hash in a documentId.
 const hashScheme = "sha256:"
 
-// OpenTrusted reads the *.graphql files of a folder, a document each; its hash is
-// that of the file's bytes. With only, the data graph serves no other document.
-// A file beyond maxBytes, or one that is not UTF-8, is an error that names it.
-func OpenTrusted(dir string, only bool, maxBytes int) (*Trusted, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("registered documents: %w", err)
+// read takes the folder's content. A file is read up to just beyond the limit:
+// the finding names it.
+func (d *Documents) read() ([]schema.File, error) {
+	if d.Folder == "" {
+		return nil, nil
 	}
-	t := &Trusted{texts: map[string]string{}, files: map[string]string{}, only: only}
+	entries, err := os.ReadDir(d.Folder)
+	if err != nil {
+		return nil, fmt.Errorf("folder of registered documents: %w", err)
+	}
+	var files []schema.File
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".graphql") || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path)
+		path := filepath.Join(d.Folder, e.Name())
+		text, err := d.readFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("registered documents: %w", err)
+			return nil, fmt.Errorf("folder of registered documents: %w", err)
 		}
-		if info.Size() > int64(maxBytes) {
-			return nil, fmt.Errorf("registered documents: %s: %w", path, errTooLarge)
-		}
-		text, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the operator named
-		if err != nil {
-			return nil, fmt.Errorf("registered documents: %w", err)
-		}
-		if !utf8.Valid(text) {
-			return nil, fmt.Errorf("registered documents: %s is not UTF-8", path)
-		}
-		sum := sha256.Sum256(text)
-		hash := hex.EncodeToString(sum[:])
-		t.texts[hash], t.files[hash] = string(text), path
+		files = append(files, schema.File{Name: path, Text: text})
 	}
-	if only && len(t.texts) == 0 {
-		return nil, fmt.Errorf("registered documents: %s holds no *.graphql file, and no other document would be served", dir)
+	if d.Only && len(files) == 0 {
+		return nil, fmt.Errorf("folder of registered documents: %s holds no *.graphql file, and no other document would be served", d.Folder)
 	}
-	return t, nil
+	return files, nil
 }
 
-// Invalid lists the files whose documents cannot be valid for anybody under the
-// generation, with what is wrong with each, sorted.
-func (t *Trusted) Invalid(g *plan.Generation) []string {
-	if t == nil {
-		return nil
+// readFile cuts what is too long one byte beyond the limit.
+func (d *Documents) readFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
 	}
-	var out []string
-	for hash, text := range t.texts {
-		if _, errs := g.Documents.Get(text); errs != nil {
-			out = append(out, t.files[hash]+": "+errs[0].Message)
+	if info.Size() > int64(d.MaxBytes) {
+		return strings.Repeat(" ", d.MaxBytes+1), nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the operator named
+	return string(text), err
+}
+
+// lint finds the documents that could be served under no schema at all.
+func (d *Documents) lint(files []schema.File, limits plan.Limits) schema.Diagnostics {
+	var out schema.Diagnostics
+	for _, f := range files {
+		switch {
+		case len(f.Text) > d.MaxBytes:
+			out = append(out, finding(f, codeBadDocument, fmt.Sprintf("the document is longer than %d bytes, which no request may send", d.MaxBytes)))
+		case !utf8.ValidString(f.Text):
+			out = append(out, finding(f, codeBadDocument, "the document is not UTF-8"))
+		default:
+			if _, errs := plan.ReadQuery(f.Text, limits); errs != nil {
+				out = append(out, refusedDocument(f, codeBadDocument, errs[0]))
+			}
 		}
 	}
-	slices.Sort(out)
 	return out
+}
+
+// stale finds those that are valid for nobody under the generation. That is no
+// fault of the generation: what a schema takes away must not wait for documents.
+func (d *Documents) stale(files []schema.File, documents *plan.Documents) schema.Diagnostics {
+	var out schema.Diagnostics
+	for _, f := range files {
+		if _, errs := documents.Get(f.Text); errs != nil {
+			found := refusedDocument(f, codeStaleDocument, errs[0])
+			found.Warning, found.Suggestion = true, "requests that name it are refused; mend or remove it"
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+func finding(f schema.File, code, message string) schema.Diagnostic {
+	return schema.Diagnostic{Position: schema.Position{File: f.Name, Line: 1, Column: 1}, Code: code, Message: message}
+}
+
+func refusedDocument(f schema.File, code string, e *plan.Error) schema.Diagnostic {
+	out := finding(f, code, e.Message)
+	if len(e.Locations) > 0 {
+		out.Line, out.Column = e.Locations[0].Line, e.Locations[0].Column
+	}
+	return out
+}
+
+// registered are the documents of files that were found good.
+func (d *Documents) registered(files []schema.File) *plan.Registered {
+	if d.Folder == "" {
+		return nil
+	}
+	texts := make([]string, len(files))
+	for i, f := range files {
+		texts[i] = f.Text
+	}
+	return plan.NewRegistered(texts, d.Only)
 }
 
 // resolve puts a registered document's text into the parameters that name it,
 // and turns down what is not registered where nothing else is served.
-func (t *Trusted) resolve(p *params) *refusal {
+func resolve(registered *plan.Registered, p *params) *refusal {
 	if p.query == "" {
-		text, ok := "", false
-		if t != nil {
-			text, ok = t.texts[p.hash]
-		}
+		text, ok := registered.Text(p.hash)
 		if !ok {
 			return &refusal{code: plan.DocumentNotFound}
 		}
 		p.query = text
 		return nil
 	}
-	if t == nil || !t.only {
-		return nil
-	}
-	sum := sha256.Sum256([]byte(p.query))
-	if _, ok := t.texts[hex.EncodeToString(sum[:])]; !ok {
+	if !registered.Serves(p.query) {
 		return &refusal{plan.DocumentNotFound, "only registered documents are served"}
 	}
 	return nil
