@@ -135,7 +135,7 @@ func alternatives(words, path []string) [][]string {
 // TestDocsQueriesRun asks the demo the queries that the pages show, and listens
 // to the events with the command that they show.
 func TestDocsQueriesRun(t *testing.T) {
-	address := startDemo(t)
+	address, _ := startDemo(t)
 	s := &server{url: "http://" + address}
 	for page, ask := range map[string]struct{ token, purpose, path string }{
 		"../docs/owners.md":     {"demo-owner-health", "", "/control/graphql"},
@@ -183,15 +183,15 @@ func TestDocsQueriesRun(t *testing.T) {
 }
 
 // startDemo runs the demo until the test ends.
-func startDemo(t *testing.T) (address string) {
+func startDemo(t *testing.T) (address, state string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = listener.Addr().String()
+	address, state = listener.Addr().String(), filepath.Join(t.TempDir(), "demo")
 	_ = listener.Close()
-	demo := exec.Command(binary, "demo", "--listen", address, "--state", filepath.Join(t.TempDir(), "demo"), "--people", "300") //nolint:gosec,noctx // ended by a signal below
+	demo := exec.Command(binary, "demo", "--listen", address, "--state", state, "--people", "300") //nolint:gosec,noctx // ended by a signal below
 	if err := demo.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -203,11 +203,11 @@ func startDemo(t *testing.T) (address string) {
 		if response, err := http.Get("http://" + address + "/readyz"); err == nil { //nolint:noctx // a local server of the test's own
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
-				return address
+				return address, state
 			}
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatal("the demo is not ready after 20 s")
-	return ""
+	return "", ""
 }

@@ -1,17 +1,12 @@
 package e2e
 
 import (
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 )
 
 func shellBlocks(t *testing.T, path string) []string {
@@ -34,39 +29,11 @@ func TestReadmesHoldTheSameCommands(t *testing.T) {
 	}
 }
 
-// TestReadmeRuns runs the README's sixty seconds: the demo, both readers, and
-// the record, with the answers that it claims.
-func TestReadmeRuns(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	state := filepath.Join(t.TempDir(), "demo")
-	blocks := shellBlocks(t, "../README.md")
-	if blocks[0] != "go run . demo" {
-		t.Fatalf("the first command is %q", blocks[0])
-	}
-	demo := exec.Command(binary, "demo", "--listen", address, "--state", state, "--people", "300")
-	if err := demo.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = demo.Process.Signal(syscall.SIGTERM)
-		_ = demo.Wait()
-	})
-	for range 500 {
-		response, err := http.Get("http://" + address + "/readyz")
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				break
-			}
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	run := func(command string) string {
+// runPage serves the demo to a page's commands, and gives what runs one.
+func runPage(t *testing.T) (run func(command string) string) {
+	t.Helper()
+	address, state := startDemo(t)
+	return func(command string) string {
 		t.Helper()
 		command = strings.NewReplacer("127.0.0.1:8080", address, "go run .", binary, "weir-demo", state).Replace(command)
 		out, err := exec.CommandContext(t.Context(), "bash", "-c", command).CombinedOutput()
@@ -75,6 +42,16 @@ func TestReadmeRuns(t *testing.T) {
 		}
 		return string(out)
 	}
+}
+
+// TestReadmeRuns runs the README's sixty seconds: the demo, both readers, and
+// the record, with the answers that it claims.
+func TestReadmeRuns(t *testing.T) {
+	blocks := shellBlocks(t, "../README.md")
+	if blocks[0] != "go run . demo" {
+		t.Fatalf("the first command is %q", blocks[0])
+	}
+	run := runPage(t)
 	for i, want := range [][]string{
 		{`{"data":{"person":{"name":"谢**","idNumber":null,"district":null}}`, `"mask":"NAME"`, `"field":"Person.idNumber"`, `"reason":"POLICY"`},
 		{`{"data":{"person":{"name":"谢艳","idNumber":"990001198510290004","district":"番禺区"}}`},
@@ -87,6 +64,42 @@ func TestReadmeRuns(t *testing.T) {
 			if !strings.Contains(got, w) {
 				t.Errorf("%s\nsays %s\nwithout %s", blocks[1+i], got, w)
 			}
+		}
+	}
+}
+
+// TestScenariosRun runs the two services of docs/developers.md from end to end,
+// with the whole data that the page shows, and looks for both on record.
+func TestScenariosRun(t *testing.T) {
+	raw, err := os.ReadFile("../docs/developers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := regexp.MustCompile("(?s)```sh\n(curl [^\n]*)\n```\n```json\n(\\{\"data\":.*?\\}), …\\}\n```").FindAllStringSubmatch(string(raw), -1)
+	if len(steps) != 3 || len(steps) != strings.Count(string(raw), "```sh\n") {
+		t.Fatalf("%d steps with an answer on the page", len(steps))
+	}
+	run := runPage(t)
+	for _, step := range steps {
+		got := run(step[1])
+		if !strings.HasPrefix(got, step[2]+`,"extensions":`) {
+			t.Errorf("%s\nsays %s\nnot  %s", step[1], got, step[2])
+		}
+		// What is masked or compared leaves nowhere in clear.
+		for _, value := range []string{"谢艳", "欧阳洋", "欧阳霞", "990001198510290004"} {
+			if strings.Contains(got, value) {
+				t.Errorf("%s\nshows %s: %s", step[1], value, got)
+			}
+		}
+	}
+	tail := run("go run . lineage tail --state weir-demo --last 3")
+	for _, want := range []string{
+		"for newborn-registration", "for company-registration",
+		"health             BirthCertificate.number ", "BirthCertificate.childName", "Person.name", "social_security    InsuranceAccount.active",
+		"market_regulation  BusinessLicence.holderIdNumber",
+	} {
+		if !strings.Contains(tail, want) {
+			t.Errorf("the record says nothing of %q:\n%s", want, tail)
 		}
 	}
 }
