@@ -5,15 +5,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/axiomhq/hyperloglog"
 
 	"github.com/weir-data/weir/lineage"
 )
@@ -98,19 +96,40 @@ type writer struct {
 	origin int64
 	last   Sequence
 	hash   []byte // of the last record applied
-	// The statements that insert many rows, prepared.
-	records, persons inserts
+	// days are the figures of this origin that were touched last, as they stand
+	// in the table: only this writer changes them.
+	days map[dayKey]*figures
+	// The statements that insert many rows, prepared, and those of the rollups.
+	records, persons, cells, uses inserts
+	// Other statements, prepared, by their text.
+	statements map[string]*prepared
 }
 
 func newWriter(x *Index) *writer {
 	return &writer{
-		index: x, names: newNames(),
+		index: x, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
 		records: inserts{
-			db: x.db, driver: x.cfg.Driver, columns: 11,
-			into: "record (origin, sequence, epoch, time, pair, subject, request, rows_read, people, outcomes, counts)",
+			db: x.db, driver: x.cfg.Driver, columns: 10,
+			into: "record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)",
 		},
-		persons: inserts{db: x.db, driver: x.cfg.Driver, columns: 4, into: "person (tag, time, origin, sequence)"},
+		persons: inserts{db: x.db, driver: x.cfg.Driver, columns: 4, into: x.personsInto() + personColumns},
+		cells:   inserts{db: x.db, driver: x.cfg.Driver, columns: 3, into: "cell (tally, ordinal, flow)"},
+		uses: inserts{
+			db: x.db, driver: x.cfg.Driver, columns: 9,
+			into: "shape_use (shape, ordinal, department, source_table, source_column, type, field, level, kind)",
+		},
 	}
+}
+
+// statement is a statement that is prepared once: reading its text costs more
+// than running it.
+func (w *writer) statement(text string) *prepared {
+	p := w.statements[text]
+	if p == nil {
+		p = &prepared{db: w.index.db, text: text}
+		w.statements[text] = p
+	}
+	return p
 }
 
 func (w *writer) close() {
@@ -119,6 +138,12 @@ func (w *writer) close() {
 	}
 	w.records.close()
 	w.persons.close()
+	w.cells.close()
+	w.uses.close()
+	for _, p := range w.statements {
+		p.close()
+	}
+	clear(w.statements)
 }
 
 // step applies one batch and tells how many records it had.
@@ -140,11 +165,12 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		entries = append(entries, e)
 	}
 	if len(entries) == 0 {
-		return 0, nil
+		return 0, w.built(ctx)
 	}
 	if err := w.apply(ctx, entries); err != nil {
 		// What the failed transaction named does not exist.
 		w.names = newNames()
+		clear(w.days)
 		w.close()
 		w.reader = nil
 		return 0, err
@@ -202,31 +228,21 @@ func firstOrigin(dir string) (string, error) {
 // batch is one transaction.
 type batch struct {
 	tx      *sql.Tx
+	writer  *writer
 	names   *names
 	hash    hasher
-	last    map[int64]int64     // by pair: time of its last record
-	rollups map[rollKey]*rollup // by flow and day
-	groups  map[string]*group
-	key     []byte
+	touched map[*figures]struct{}
+	tallies map[int64]*newRecords
+	scratch []byte
 	people  []person
 	records rows
 }
 
+// newRecords are those of a tally in a batch.
+type newRecords struct{ n, last int64 }
+
 // person is a row of the table of that name.
 type person struct{ tag, time, origin, sequence int64 }
-
-type flowKey struct {
-	use     *lineage.Use
-	record  *lineage.Record
-	outcome Outcome
-}
-
-type rollKey struct{ flow, day int64 }
-
-type rollup struct {
-	reads, cells, uncounted, first, last int64
-	people                               *hyperloglog.Sketch
-}
 
 func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error) {
 	defer func() {
@@ -240,8 +256,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	b := &batch{
-		tx: tx, names: &w.names, last: make(map[int64]int64),
-		rollups: make(map[rollKey]*rollup), groups: make(map[string]*group),
+		tx: tx, writer: w, names: &w.names, touched: make(map[*figures]struct{}), tallies: make(map[int64]*newRecords),
 		records: rows{inserts: &w.records},
 	}
 	origin, last := w.origin, w.last
@@ -273,7 +288,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 }
 
 func (b *batch) origin(ctx context.Context, name string) (int64, error) {
-	n, _, err := id(ctx, b.tx,
+	n, _, err := b.id(ctx,
 		`INSERT INTO origin (name, sequence, epoch, hash) VALUES ($1, 0, 0, $2) ON CONFLICT (name) DO NOTHING`,
 		`SELECT id FROM origin WHERE name = $1`, []any{name}, []byte{})
 	return n, err
@@ -294,132 +309,42 @@ func (b *batch) add(ctx context.Context, origin int64, e *lineage.Entry) error {
 	if err != nil {
 		return err
 	}
-	at := e.Time.UnixMicro()
-	b.last[pairID] = max(b.last[pairID], at)
-	if err := b.records.add(ctx, b.tx, origin, int64(e.Position.Sequence), int64(e.Position.Epoch), at, pairID,
-		r.Subject, r.RequestID, int64(r.Rows), int64(r.TagCount), int64(outcomesOf(r)), appendCounts(nil, r.Counts)); err != nil {
+	t, err := b.tally(ctx, pairID, r)
+	if err != nil {
+		return err
+	}
+	reader, err := b.reader(ctx, r.Subject)
+	if err != nil {
+		return err
+	}
+	at, sequence := e.Time.UnixMicro(), int64(e.Position.Sequence)
+	news := b.tallies[t.id]
+	if news == nil {
+		news = &newRecords{last: at}
+		b.tallies[t.id] = news
+	}
+	news.n++
+	news.last = max(news.last, at)
+	if err := b.records.add(ctx, b.tx, origin, sequence, int64(e.Position.Epoch), at, t.id,
+		reader, packRequest(r.RequestID), int64(r.Rows), int64(r.TagCount), appendCounts(nil, r.Counts)); err != nil {
 		return err
 	}
 	for i := range r.Tags {
-		b.people = append(b.people, person{tagNumber(r.Tags[i]), at, origin, int64(e.Position.Sequence)})
+		b.people = append(b.people, person{tagNumber(r.Tags[i]), at, origin, sequence})
 	}
-	return b.flows(ctx, pairID, r, at)
+	return b.count(ctx, origin, t, r, at)
 }
 
-const microsPerDay = 24 * 60 * 60 * 1_000_000
-
-// group is what records of one day have in common that have a context, a shape
-// and the outcomes of all its fields in common: the flows that they are part of,
-// and the people whom they are about, each once. A record of several departments
-// does not say whose its persons are: they count in no department's flow, or one
-// owner would be told of another's.
-type group struct {
-	shared  bool // of several departments
-	cells   []groupCell
-	rollups []*rollup
-	people  map[uint64]struct{}
-}
-
-// groupCell is an outcome of a use, and where it counts.
-type groupCell struct {
-	use     int
-	outcome Outcome
-	rollup  *rollup
-}
-
-// flows adds the record to the figures of every flow that it is part of, once
-// to each: a field that was selected and filtered by is two flows.
-func (b *batch) flows(ctx context.Context, pair int64, r *lineage.Record, at int64) error {
-	day := at / microsPerDay
-	b.key = binary.AppendVarint(binary.AppendVarint(b.key[:0], pair), day)
-	for i := range r.Uses {
-		var outcomes byte
-		for o := range outcomesOfUse(r, i) {
-			outcomes |= 1 << o
-		}
-		b.key = append(b.key, outcomes)
-	}
-	g := b.groups[string(b.key)]
-	if g == nil {
-		var err error
-		if g, err = b.group(ctx, r, day, at); err != nil {
-			return err
-		}
-		b.groups[string(b.key)] = g
-	}
-	for _, c := range g.cells {
-		for o, cells := range outcomesOfUse(r, c.use) {
-			if o == c.outcome {
-				c.rollup.cells += int64(cells)
-			}
-		}
-	}
-	for _, f := range g.rollups {
-		f.reads++
-		f.first, f.last = min(f.first, at), max(f.last, at)
-		if len(r.Tags) == 0 && !g.shared {
-			f.uncounted += int64(r.TagCount)
-		}
-	}
-	if g.shared {
-		return nil
-	}
-	for t := range r.Tags {
-		g.people[binary.BigEndian.Uint64(r.Tags[t][:])] = struct{}{}
-	}
-	return nil
-}
-
-// group finds the flows of a record.
-func (b *batch) group(ctx context.Context, r *lineage.Record, day, at int64) (*group, error) {
-	g := &group{people: make(map[uint64]struct{})}
-	for i := range r.Uses {
-		u := &r.Uses[i]
-		g.shared = g.shared || u.Department != r.Uses[0].Department
-		if u.Use == lineage.Tag || u.Department == "" {
-			continue // the ledger's own reading; the control graph's fields
-		}
-		for outcome := range outcomesOfUse(r, i) {
-			n, err := b.flow(ctx, &flowKey{use: u, record: r, outcome: outcome})
-			if err != nil {
-				return nil, err
-			}
-			f, err := b.rollup(rollKey{flow: n, day: day}, at)
-			if err != nil {
-				return nil, err
-			}
-			g.cells = append(g.cells, groupCell{i, outcome, f})
-			if !slices.Contains(g.rollups, f) {
-				g.rollups = append(g.rollups, f)
-			}
-		}
-	}
-	return g, nil
-}
-
-func (b *batch) rollup(key rollKey, at int64) (*rollup, error) {
-	if f := b.rollups[key]; f != nil {
-		return f, nil
-	}
-	sketch, err := hyperloglog.NewSketch(sketchPrecision, true)
-	if err != nil {
-		return nil, err
-	}
-	f := &rollup{first: at, people: sketch}
-	b.rollups[key] = f
-	return f, nil
-}
-
-// sketchPrecision gives 4,096 registers: exact for a few hundred people, and
-// within about 1.6 % above.
-const sketchPrecision = 12
+const countTally = `UPDATE tally SET records = records + $1, last = CASE WHEN last < $2 THEN $2 ELSE last END WHERE id = $3`
 
 // finish writes what was collected.
 func (b *batch) finish(ctx context.Context, persons rows, origin int64, last Sequence, hash []byte) error {
-	// In the order of the table, so that neighbours go in together.
-	slices.SortFunc(b.people, func(x, y person) int {
-		return cmp.Or(cmp.Compare(x.tag, y.tag), cmp.Compare(x.time, y.time), cmp.Compare(x.sequence, y.sequence))
-	})
+	if !b.writer.index.building {
+		// In the order of the table, so that neighbours go in together.
+		slices.SortFunc(b.people, func(x, y person) int {
+			return cmp.Or(cmp.Compare(x.tag, y.tag), cmp.Compare(x.time, y.time), cmp.Compare(x.sequence, y.sequence))
+		})
+	}
 	for i := range b.people {
 		p := &b.people[i]
 		if err := persons.add(ctx, b.tx, p.tag, p.time, p.origin, p.sequence); err != nil {
@@ -429,74 +354,15 @@ func (b *batch) finish(ctx context.Context, persons rows, origin int64, last Seq
 	if err := errors.Join(b.records.flush(ctx, b.tx), persons.flush(ctx, b.tx)); err != nil {
 		return err
 	}
-	for _, g := range b.groups {
-		for tag := range g.people {
-			for _, f := range g.rollups {
-				f.people.InsertHash(tag) // a tag is a CMAC: a hash already
-			}
-		}
-	}
-	for _, pair := range sortedKeys(b.last) {
-		if _, err := b.tx.ExecContext(ctx, `UPDATE pair SET last = $1 WHERE id = $2 AND last < $1`, b.last[pair], pair); err != nil {
+	for _, t := range slices.Sorted(maps.Keys(b.tallies)) {
+		if err := b.writer.statement(countTally).exec(ctx, b.tx, b.tallies[t].n, b.tallies[t].last, t); err != nil {
 			return err
 		}
 	}
-	keys := make([]rollKey, 0, len(b.rollups))
-	for k := range b.rollups {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, c rollKey) int {
-		if a.flow != c.flow {
-			return int(a.flow - c.flow)
-		}
-		return int(a.day - c.day)
-	})
-	for _, k := range keys {
-		if err := b.roll(ctx, origin, k, b.rollups[k]); err != nil {
-			return err
-		}
+	if err := b.putFigures(ctx, origin); err != nil {
+		return err
 	}
 	_, err := b.tx.ExecContext(ctx, `UPDATE origin SET sequence = $1, epoch = $2, hash = $3 WHERE id = $4`,
 		int64(last.Sequence), int64(last.Epoch), hash, origin)
 	return err
-}
-
-// roll adds to a day's figures of a flow. The row is this origin's own, so that
-// no other writer changes it.
-func (b *batch) roll(ctx context.Context, origin int64, k rollKey, add *rollup) error {
-	var known []byte
-	err := b.tx.QueryRowContext(ctx, `SELECT people FROM rollup WHERE flow = $1 AND day = $2 AND origin = $3`, k.flow, k.day, origin).Scan(&known)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if err == nil {
-		var sketch hyperloglog.Sketch
-		if err := sketch.UnmarshalBinary(known); err != nil {
-			return fmt.Errorf("sketch of flow %d: %w", k.flow, err)
-		}
-		if err := add.people.Merge(&sketch); err != nil {
-			return fmt.Errorf("sketch of flow %d: %w", k.flow, err)
-		}
-	}
-	people, err := add.people.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	_, err = b.tx.ExecContext(ctx,
-		`INSERT INTO rollup (flow, day, origin, reads, cells, uncounted, first, last, people) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		 ON CONFLICT (flow, day, origin) DO UPDATE SET reads = rollup.reads + excluded.reads, cells = rollup.cells + excluded.cells,
-		 uncounted = rollup.uncounted + excluded.uncounted, people = excluded.people,
-		 first = CASE WHEN excluded.first < rollup.first THEN excluded.first ELSE rollup.first END,
-		 last = CASE WHEN excluded.last > rollup.last THEN excluded.last ELSE rollup.last END`,
-		k.flow, k.day, origin, add.reads, add.cells, add.uncounted, add.first, add.last, people)
-	return err
-}
-
-func sortedKeys(m map[int64]int64) []int64 {
-	keys := make([]int64, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -22,16 +22,25 @@ const (
 //go:embed schema.sql
 var tables string
 
+//go:embed indexes.sql
+var indexes string
+
 // format is the version of the tables. An index of another version is made
 // anew, not migrated: everything in it comes from the log.
-const format = "1"
+const format = "2"
 
-func open(cfg Config) (*sql.DB, error) {
+// open opens the database. What sorts whole tables, as the end of building
+// does, keeps what it sorts in files.
+func open(cfg Config, building bool) (*sql.DB, error) {
 	switch cfg.Driver {
 	case SQLite:
+		sorting := "temp_store(MEMORY)"
+		if building {
+			sorting = "temp_store(FILE)"
+		}
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 			"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "trusted_schema(0)",
-			"cache_size(-65536)", "temp_store(MEMORY)",
+			"cache_size(-65536)", sorting,
 		}}
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath(), RawQuery: q.Encode()}
 		db, err := sql.Open("sqlite", u.String())
@@ -53,21 +62,42 @@ func open(cfg Config) (*sql.DB, error) {
 	}
 }
 
-// create makes the tables in an empty database.
-func create(ctx context.Context, tx *sql.Tx, driver string) error {
-	words := strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID")
+// words fills a driver's own into a statement.
+func words(driver, text string) string {
 	if driver == Postgres {
-		words = strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "BYTEA", "{clustered}", "")
+		return strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "BYTEA", "{clustered}", "").Replace(text)
 	}
-	for statement := range strings.SplitSeq(words.Replace(tables), ";\n") {
-		if strings.TrimSpace(statement) == "" {
-			continue
+	return strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID").Replace(text)
+}
+
+// statements takes a file apart.
+func statements(text string) (out []string) {
+	for s := range strings.SplitSeq(text, ";\n") {
+		if strings.TrimSpace(s) != "" {
+			out = append(out, s)
 		}
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
+	}
+	return out
+}
+
+// create makes the tables in an empty database, and the orders of records.
+func create(ctx context.Context, tx *sql.Tx, driver string, building bool) error {
+	text := tables + indexes
+	if building {
+		text = tables + newPersons
+	}
+	for _, s := range statements(words(driver, text)) {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('format', $1)`, format)
+	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('format', $1)`, format); err != nil {
+		return err
+	}
+	if !building {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('building', 'yes')`)
 	return err
 }
 
@@ -84,7 +114,9 @@ func exists(ctx context.Context, tx *sql.Tx, driver string) (bool, error) {
 
 // drop removes our tables, for an index that is made anew.
 func drop(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range [...]string{"rollup", "flow", "person", "record", "pair", "shape_use", "shape", "context", "origin", "meta"} {
+	for _, table := range [...]string{
+		"rollup", "cell", "flow", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
+	} {
 		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package index
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -44,7 +46,34 @@ type FlowFilter struct {
 // records. Figures of a sealed purpose's days that are not wholly open yet are
 // left out.
 func (x *Index) Flows(ctx context.Context, f FlowFilter) ([]Flow, error) {
-	w := &where{}
+	flows, err := x.flowsOf(ctx, &f)
+	if err != nil || len(flows) == 0 {
+		return nil, unavailable(err)
+	}
+	tallies, err := x.sums(ctx, &f)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var out []Flow
+	people := make(union)
+	for _, w := range flows {
+		if err := w.sum(tallies, people); err != nil {
+			return nil, unavailable(err)
+		}
+		if w.flow.Reads > 0 {
+			out = append(out, w.flow)
+		}
+	}
+	slices.SortFunc(out, func(a, b Flow) int {
+		return cmp.Or(cmp.Compare(a.Coordinate.Type, b.Coordinate.Type), cmp.Compare(a.Coordinate.Field, b.Coordinate.Field),
+			cmp.Compare(b.Reads, a.Reads), cmp.Compare(a.Consumer, b.Consumer), cmp.Compare(a.Application, b.Application),
+			cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Use, b.Use), cmp.Compare(b.Outcome, a.Outcome), cmp.Compare(a.Level, b.Level))
+	})
+	return out, nil
+}
+
+// ofField is the condition on the flows themselves.
+func (f *FlowFilter) ofField(w *where) {
 	w.add("f.department = %", f.Department)
 	if f.Type != "" {
 		w.add("f.type = %", f.Type)
@@ -52,68 +81,194 @@ func (x *Index) Flows(ctx context.Context, f FlowFilter) ([]Flow, error) {
 	if f.Field != "" {
 		w.add("f.field = %", f.Field)
 	}
+}
+
+// cells joins flows with their cells, of tallies that may have something to say.
+func (f *FlowFilter) cells(w *where) string {
+	if f.From.IsZero() {
+		return "flow f JOIN cell c ON c.flow = f.id"
+	}
+	w.add("t.last >= %", microsPerDay*day(f.From))
+	return "flow f JOIN cell c ON c.flow = f.id JOIN tally t ON t.id = c.tally"
+}
+
+// going is a flow, and the cells of tallies that are part of it.
+type going struct {
+	flow    Flow
+	tallies []int64 // each once, in order
+	cells   []part
+}
+
+type part struct{ tally, ordinal int64 }
+
+// flowsOf finds the flows asked for.
+func (x *Index) flowsOf(ctx context.Context, f *FlowFilter) ([]*going, error) {
+	w := &where{}
+	f.ofField(w)
+	rows, err := x.db.QueryContext(ctx,
+		`SELECT f.id, f.department, f.type, f.field, f.level, f.kind, f.outcome, f.consumer, f.application, f.purpose
+		 FROM flow f WHERE `+w.text(), w.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	var out []*going
+	byID := make(map[int64]*going)
+	for rows.Next() {
+		g := &going{}
+		f := &g.flow
+		var id, level, kind, outcome int64
+		if err := rows.Scan(&id, &f.Department, &f.Coordinate.Type, &f.Coordinate.Field, &level, &kind, &outcome,
+			&f.Consumer, &f.Application, &f.Purpose); err != nil {
+			return nil, err
+		}
+		f.Level, f.Use, f.Outcome = schema.Rank(level), lineage.UseKind(kind), Outcome(outcome)
+		out, byID[id] = append(out, g), g
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return out, x.parts(ctx, f, byID)
+}
+
+// parts finds the cells of the flows.
+func (x *Index) parts(ctx context.Context, f *FlowFilter, byID map[int64]*going) error {
+	w := &where{}
+	f.ofField(w)
+	rows, err := x.db.QueryContext(ctx,
+		`SELECT c.flow, c.tally, c.ordinal FROM `+f.cells(w)+` WHERE `+w.text()+` ORDER BY c.flow, c.tally, c.ordinal`, w.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	for rows.Next() {
+		var flow int64
+		var p part
+		if err := rows.Scan(&flow, &p.tally, &p.ordinal); err != nil {
+			return err
+		}
+		g := byID[flow]
+		if g == nil {
+			continue // made since
+		}
+		g.cells = append(g.cells, p)
+		if n := len(g.tallies); n == 0 || g.tallies[n-1] != p.tally {
+			g.tallies = append(g.tallies, p.tally)
+		}
+	}
+	return rows.Err()
+}
+
+// sums adds up the days of every tally that is part of a flow asked for.
+func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, error) {
+	w := &where{}
+	f.ofField(w)
+	cells := f.cells(w)
+	of := "r.tally IN (SELECT c.tally FROM " + cells + " WHERE " + w.text() + ")"
+	w.parts = []string{of}
 	if !f.From.IsZero() {
 		w.add("r.day >= %", day(f.From))
 	}
 	if !f.To.IsZero() {
 		w.add("r.day < %", day(f.To.Add(24*time.Hour-time.Microsecond)))
 	}
-	for _, s := range f.Sealed {
-		w.add("(f.purpose <> % OR r.day < %)", s.Purpose, day(s.Before))
+	sealed := ""
+	if len(f.Sealed) > 0 {
+		sealed = " JOIN tally t ON t.id = r.tally JOIN pair p ON p.id = t.pair JOIN context c ON c.id = p.context"
+		for _, s := range f.Sealed {
+			w.add("(c.purpose <> % OR r.day < %)", s.Purpose, day(s.Before))
+		}
 	}
 	rows, err := x.db.QueryContext(ctx,
-		`SELECT f.id, f.department, f.type, f.field, f.level, f.kind, f.outcome, f.consumer, f.application, f.purpose,
-		 r.reads, r.cells, r.uncounted, r.first, r.last, r.people
-		 FROM flow f JOIN rollup r ON r.flow = f.id WHERE `+w.text()+` ORDER BY f.id`, w.args...)
+		`SELECT r.tally, r.reads, r.uncounted, r.first, r.last, r.cells, r.people FROM rollup r`+sealed+` WHERE `+w.text()+` ORDER BY r.tally, r.day`, w.args...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
-	var out []Flow
-	var people *hyperloglog.Sketch
-	current := int64(-1)
-	var raw []byte
+	out := make(map[int64]*figures)
+	var went, people sql.RawBytes
 	for rows.Next() {
-		var f Flow
-		var id, level, kind, outcome, first, last int64
-		if err := rows.Scan(&id, &f.Department, &f.Coordinate.Type, &f.Coordinate.Field, &level, &kind, &outcome,
-			&f.Consumer, &f.Application, &f.Purpose, &f.Reads, &f.Cells, &f.Uncounted, &first, &last, &raw); err != nil {
-			return nil, unavailable(err)
+		var tally int64
+		var d figures
+		if err := rows.Scan(&tally, &d.reads, &d.uncounted, &d.first, &d.last, &went, &people); err != nil {
+			return nil, err
 		}
-		f.Level, f.Use, f.Outcome = schema.Rank(level), lineage.UseKind(kind), Outcome(outcome)
-		f.First, f.Last = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
+		sum := out[tally]
+		if sum == nil {
+			sum = &figures{first: d.first, last: d.last, people: new(hyperloglog.Sketch)}
+			out[tally] = sum
+		}
+		sum.reads, sum.uncounted = sum.reads+d.reads, sum.uncounted+d.uncounted
+		sum.first, sum.last = min(sum.first, d.first), max(sum.last, d.last)
+		if sum.cells, err = addCells(went, sum.cells); err != nil {
+			return nil, err
+		}
 		var sketch hyperloglog.Sketch
-		if err := sketch.UnmarshalBinary(raw); err != nil {
-			return nil, fmt.Errorf("%w: sketch of flow %d: %w", ErrUnavailable, id, err)
+		if err := sketch.UnmarshalBinary(people); err != nil {
+			return nil, fmt.Errorf("sketch of tally %d: %w", tally, err)
 		}
-		if id != current {
-			current, people = id, &sketch
-			f.People = people.Estimate()
-			out = append(out, f)
+		if err := sum.people.Merge(&sketch); err != nil {
+			return nil, fmt.Errorf("sketch of tally %d: %w", tally, err)
+		}
+	}
+	return out, rows.Err()
+}
+
+// union counts the people of several tallies together. Many flows are made of
+// the same tallies, as all fields of a query are, so each set is united once.
+type union map[string]uint64
+
+func (u union) of(tallies []int64, sums map[int64]*figures) (uint64, error) {
+	key := make([]byte, 0, 8*len(tallies))
+	for _, t := range tallies {
+		if sums[t] != nil {
+			key = binary.AppendUvarint(key, uint64(t))
+		}
+	}
+	if n, ok := u[string(key)]; ok {
+		return n, nil
+	}
+	var all hyperloglog.Sketch
+	for _, t := range tallies {
+		if s := sums[t]; s != nil {
+			if err := all.Merge(s.people); err != nil {
+				return 0, fmt.Errorf("sketch of tally %d: %w", t, err)
+			}
+		}
+	}
+	n := all.Estimate()
+	u[string(key)] = n
+	return n, nil
+}
+
+// sum completes a flow.
+func (g *going) sum(sums map[int64]*figures, people union) (err error) {
+	f := &g.flow
+	var first, last int64
+	for _, t := range g.tallies {
+		s := sums[t]
+		if s == nil {
 			continue
 		}
-		if err := people.Merge(&sketch); err != nil {
-			return nil, fmt.Errorf("%w: sketch of flow %d: %w", ErrUnavailable, id, err)
+		if f.Reads == 0 {
+			first, last = s.first, s.last
 		}
-		sum := &out[len(out)-1]
-		sum.Reads, sum.Cells, sum.Uncounted = sum.Reads+f.Reads, sum.Cells+f.Cells, sum.Uncounted+f.Uncounted
-		sum.People = people.Estimate()
-		if f.First.Before(sum.First) {
-			sum.First = f.First
-		}
-		if f.Last.After(sum.Last) {
-			sum.Last = f.Last
-		}
+		f.Reads, f.Uncounted = f.Reads+uint64(s.reads), f.Uncounted+uint64(s.uncounted)
+		first, last = min(first, s.first), max(last, s.last)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, unavailable(err)
+	for _, p := range g.cells {
+		s := sums[p.tally]
+		if s == nil {
+			continue
+		}
+		if p.ordinal >= int64(len(s.cells)) {
+			return fmt.Errorf("cell %d of tally %d: %w", p.ordinal, p.tally, errCells)
+		}
+		f.Cells += s.cells[p.ordinal]
 	}
-	slices.SortStableFunc(out, func(a, b Flow) int {
-		return cmp.Or(cmp.Compare(a.Coordinate.Type, b.Coordinate.Type), cmp.Compare(a.Coordinate.Field, b.Coordinate.Field),
-			cmp.Compare(b.Reads, a.Reads), cmp.Compare(a.Consumer, b.Consumer), cmp.Compare(a.Application, b.Application),
-			cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Use, b.Use), cmp.Compare(b.Outcome, a.Outcome))
-	})
-	return out, nil
+	f.First, f.Last = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
+	f.People, err = people.of(g.tallies, sums)
+	return err
 }
 
 func day(t time.Time) int64 { return t.UnixMicro() / microsPerDay }

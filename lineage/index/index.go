@@ -50,13 +50,16 @@ type Index struct {
 	cfg     Config
 	applied notice
 	origins sync.Map // names by id
+	// building is that records go in without their orders, see build.go.
+	building bool
 }
 
 // Open opens the index and makes its tables in an empty database. The caller
 // closes it.
 func Open(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, false) }
 
-// Anew opens the index with nothing in it: what was there is dropped.
+// Anew opens the index with nothing in it: what was there is dropped. It is
+// built, and answers, when [Index.CatchUp] has ended.
 func Anew(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, true) }
 
 func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
@@ -69,13 +72,19 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 	if cfg.Share <= 0 || cfg.Share > 1 {
 		cfg.Share = 0.1
 	}
-	db, err := open(cfg)
+	db, err := open(cfg, anew)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	x := &Index{db: db, cfg: cfg}
 	if err := x.prepare(ctx, anew); err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if x.building && !anew {
+		// It was made anew and not brought to an end.
+		if err := x.build(ctx); err != nil {
+			return nil, errors.Join(unavailable(err), db.Close())
+		}
 	}
 	return x, nil
 }
@@ -96,9 +105,10 @@ func (x *Index) prepare(ctx context.Context, anew bool) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if !there {
-		if err := create(ctx, tx, x.cfg.Driver); err != nil {
+		if err := create(ctx, tx, x.cfg.Driver, anew); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
+		x.building = anew
 		return tx.Commit()
 	}
 	var found string
@@ -108,6 +118,11 @@ func (x *Index) prepare(ctx context.Context, anew bool) error {
 	if found != format {
 		return fmt.Errorf("%w: %q, this is %q", ErrFormat, found, format)
 	}
+	var building int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'building'`).Scan(&building); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	x.building = building > 0
 	return nil
 }
 

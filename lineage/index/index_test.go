@@ -418,7 +418,11 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 			if u.Department != f.Department || u.Use == lineage.Tag {
 				continue
 			}
-			for outcome, cells := range outcomesOfUse(r, j) {
+			for outcome := range Outcome(4) {
+				if outcomesOfUse(r, j)&(1<<outcome) == 0 {
+					continue
+				}
+				cells := cellsOf(r, j, outcome)
 				key := flowID{u.Coordinate, u.Use, outcome, r.Department, r.Application, r.Purpose}
 				if flows[key] == nil {
 					flows[key] = &Flow{First: e.Time, Last: e.Time}

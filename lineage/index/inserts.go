@@ -88,3 +88,45 @@ func (r *rows) insert(ctx context.Context, tx *sql.Tx, n int) (err error) {
 	_, err = tx.StmtContext(ctx, r.many).ExecContext(ctx, r.values...) //nolint:sqlclosecheck // the transaction closes it
 	return err
 }
+
+// prepared is a statement of the writer's, prepared when it is first needed.
+type prepared struct {
+	db   *sql.DB
+	text string
+	stmt *sql.Stmt
+}
+
+func (p *prepared) close() {
+	if p.stmt != nil {
+		_ = p.stmt.Close() // the connections it stands on are closed with the database
+		p.stmt = nil
+	}
+}
+
+func (p *prepared) in(ctx context.Context, tx *sql.Tx) (*sql.Stmt, error) {
+	if p.stmt == nil {
+		stmt, err := p.db.PrepareContext(ctx, p.text)
+		if err != nil {
+			return nil, err
+		}
+		p.stmt = stmt
+	}
+	return tx.StmtContext(ctx, p.stmt), nil
+}
+
+func (p *prepared) exec(ctx context.Context, tx *sql.Tx, args ...any) error {
+	stmt, err := p.in(ctx, tx) //nolint:sqlclosecheck // the transaction closes it
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(ctx, args...)
+	return err
+}
+
+func (p *prepared) row(ctx context.Context, tx *sql.Tx, args []any, to ...any) error {
+	stmt, err := p.in(ctx, tx) //nolint:sqlclosecheck // the transaction closes it
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(ctx, args...).Scan(to...)
+}

@@ -2,8 +2,6 @@ package index
 
 import (
 	"encoding/binary"
-	"errors"
-	"iter"
 
 	"github.com/weir-data/weir/lineage"
 )
@@ -30,62 +28,46 @@ func (o Outcome) String() string {
 	return "?"
 }
 
-// outcomesOfUse gives the outcomes of one use with the number of their cells. A
-// selected field without a cell (no row, a null parent) has none.
-func outcomesOfUse(r *lineage.Record, use int) iter.Seq2[Outcome, uint32] {
-	return func(yield func(Outcome, uint32) bool) {
-		var c lineage.Counts
-		if use < len(r.Counts) {
-			c = r.Counts[use]
-		}
-		if r.Uses[use].Use != lineage.Select {
-			yield(Used, c.Clear+c.Masked+c.Withheld)
-			return
-		}
-		_ = (c.Clear == 0 || yield(Clear, c.Clear)) && (c.Masked == 0 || yield(Masked, c.Masked)) &&
-			(c.Withheld == 0 || yield(Withheld, c.Withheld))
+// countsOf are the cells of one use.
+func countsOf(r *lineage.Record, use int) lineage.Counts {
+	if use < len(r.Counts) {
+		return r.Counts[use]
 	}
+	return lineage.Counts{}
 }
 
-// outcomesOf is the set of a record's outcomes, a bit each.
-func outcomesOf(r *lineage.Record) (bits uint8) {
-	for i := range r.Uses {
-		for o := range outcomesOfUse(r, i) {
-			bits |= 1 << o
-		}
+// outcomesOfUse is the set of the outcomes of one use, a bit each. A selected
+// field without a cell (no row, a null parent) has none.
+func outcomesOfUse(r *lineage.Record, use int) (bits byte) {
+	if r.Uses[use].Use != lineage.Select {
+		return 1 << Used
+	}
+	c := countsOf(r, use)
+	if c.Clear > 0 {
+		bits |= 1 << Clear
+	}
+	if c.Masked > 0 {
+		bits |= 1 << Masked
+	}
+	if c.Withheld > 0 {
+		bits |= 1 << Withheld
 	}
 	return bits
 }
 
-func appendCounts(b []byte, counts []lineage.Counts) []byte {
-	if b == nil {
-		b = []byte{} // NOT NULL
+// cellsOf is the number of cells of a use that fared so.
+func cellsOf(r *lineage.Record, use int, o Outcome) uint32 {
+	c := countsOf(r, use)
+	switch o {
+	case Clear:
+		return c.Clear
+	case Masked:
+		return c.Masked
+	case Withheld:
+		return c.Withheld
+	default:
+		return c.Clear + c.Masked + c.Withheld
 	}
-	for i := range counts {
-		b = binary.AppendUvarint(b, uint64(counts[i].Clear))
-		b = binary.AppendUvarint(b, uint64(counts[i].Masked))
-		b = binary.AppendUvarint(b, uint64(counts[i].Withheld))
-	}
-	return b
-}
-
-var errCounts = errors.New("the counts of a record do not parse")
-
-func parseCounts(b []byte, uses int) ([]lineage.Counts, error) {
-	out := make([]lineage.Counts, uses)
-	if len(b) == 0 {
-		return out, nil
-	}
-	for i := range out {
-		for _, v := range [...]*uint32{&out[i].Clear, &out[i].Masked, &out[i].Withheld} {
-			x, n := binary.Uvarint(b)
-			if n <= 0 {
-				return nil, errCounts
-			}
-			*v, b = uint32(x), b[n:]
-		}
-	}
-	return out, nil
 }
 
 // tagNumber is a tag as the tables hold it.

@@ -89,12 +89,8 @@ type Place struct {
 	Sequence int64
 }
 
-// maxLegs bounds the pairs that are walked side by side. A filter that fits more
-// is answered by walking over all records in order, and then most of them fit.
-const maxLegs = 64
-
-// maxScanned bounds the records that one page looks at: a page may come back
-// short, with Next set.
+// maxScanned bounds the places in the order of records that one page looks at: a
+// page may come back short, with Next set.
 const maxScanned = 200_000
 
 // Reads gives a page of at most n records, newest first.
@@ -112,130 +108,64 @@ type query struct {
 	index  *Index
 	filter *Filter
 	n      int
+	// chosen are the tallies that the filter fits; nil for all.
+	chosen map[int64]*choice
+	reader int64           // the filter's Subject
+	closed map[int64]int64 // by tally: records at or after this time are sealed
 	pairs  map[int64]*pairInfo
+
+	scanned int     // places looked at
+	steps   float64 // along the order of all records, to one that fits; 0 unknown
 }
 
-// pairInfo is what a record's pair says.
+// pairInfo is what a record's tally says.
 type pairInfo struct {
 	read Read // the context's and the shape's part
 	uses []lineage.Use
-	fits []bool // by use: whether the filter's field is it
 }
 
 func (q *query) page(ctx context.Context, after *Place) (Page, error) {
-	pairs, all, err := q.choose(ctx)
-	if err != nil || len(pairs) == 0 && !all {
+	if some, err := q.choose(ctx); err != nil || !some {
 		return Page{}, err
 	}
 	q.pairs = make(map[int64]*pairInfo)
 	page := Page{}
-	scanned, chunk := 0, q.n+1
-	for {
-		found, err := q.chunk(ctx, pairs, all, after, chunk)
+	var end *Place // of what is on the page
+	for limit := max(q.n+1, 512); ; limit = min(2*limit, 16_384) {
+		want := q.n + 1 - len(page.Reads)
+		if q.filter.Request != "" {
+			want = limit // the order does not tell which it is
+		}
+		walk, err := q.walk(ctx, after, want, limit)
+		if err != nil {
+			return Page{}, err
+		}
+		q.scanned += walk.scanned
+		found, err := q.fetch(ctx, walk.places)
 		if err != nil {
 			return Page{}, err
 		}
 		for i := range found {
-			c := &found[i]
 			if len(page.Reads) == q.n {
-				page.Next = after
+				page.Next = end
 				return page, nil
 			}
-			read, ok, err := q.read(ctx, c)
-			if err != nil {
-				return Page{}, err
-			}
-			after = &Place{Time: c.time, Origin: c.origin, Sequence: c.sequence}
-			if ok {
-				page.Reads = append(page.Reads, read)
-			}
+			page.Reads = append(page.Reads, found[i].read)
+			end = &found[i].place
 		}
-		scanned += len(found)
-		if len(found) < chunk {
+		switch after = walk.next; {
+		case after == nil:
+			return page, nil
+		case q.scanned >= maxScanned:
+			page.Next = walk.last // there is one: the bound was reached at it
 			return page, nil
 		}
-		if scanned >= maxScanned {
-			page.Next = after
-			return page, nil
-		}
-		chunk = min(2*chunk, 4096)
 	}
 }
 
-// choose finds the pairs that a filter on who, why and which fields fits; all
-// where it fits every pair, or too many to walk side by side.
-func (q *query) choose(ctx context.Context) (pairs []int64, all bool, err error) {
+// bounds are the conditions on where in the order of records the walk is.
+func (q *query) bounds(w *where, after *Place) {
 	f := q.filter
-	w := &where{}
-	for _, c := range [...]struct{ column, value string }{
-		{"c.application", f.Application}, {"c.department", f.Consumer}, {"c.purpose", f.Purpose}, {"c.kind", f.Kind},
-	} {
-		if c.value != "" {
-			w.add(c.column+" = %", c.value)
-		}
-	}
-	if !f.From.IsZero() {
-		w.add("p.last >= %", f.From.UnixMicro())
-	}
-	if f.fields() {
-		inner := &where{args: w.args}
-		f.ofField(inner)
-		w.args = inner.args
-		w.parts = append(w.parts, "p.shape IN (SELECT u.shape FROM shape_use u WHERE "+inner.text()+")")
-	}
-	if len(w.parts) == 0 {
-		return nil, true, nil
-	}
-	rows, err := q.index.db.QueryContext(ctx,
-		`SELECT p.id FROM pair p JOIN context c ON c.id = p.context WHERE `+w.text()+` ORDER BY p.id`, w.args...)
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close() //nolint:errcheck // read to the end or given up
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, false, err
-		}
-		pairs = append(pairs, n)
-	}
-	return pairs, false, rows.Err()
-}
-
-// fields reports whether the filter speaks of fields.
-func (f *Filter) fields() bool {
-	return f.Department != "" || f.Type != "" || f.Field != "" || f.MinLevel > 0
-}
-
-func (f *Filter) ofField(w *where) {
-	for _, c := range [...]struct{ column, value string }{{"u.department", f.Department}, {"u.type", f.Type}, {"u.field", f.Field}} {
-		if c.value != "" {
-			w.add(c.column+" = %", c.value)
-		}
-	}
-	if f.MinLevel > 0 {
-		w.add("u.level >= %", int64(f.MinLevel))
-	}
-}
-
-// fitsUse is [Filter.ofField] for one use.
-func (f *Filter) fitsUse(u *lineage.Use) bool {
-	return (f.Department == "" || f.Department == u.Department) && (f.Type == "" || f.Type == u.Coordinate.Type) &&
-		(f.Field == "" || f.Field == u.Coordinate.Field) && u.Level >= f.MinLevel
-}
-
-// candidate is a record before its pair is looked at.
-type candidate struct {
-	origin, sequence, epoch, time, pair, rows, people int64
-	subject, request, name                            string
-	counts                                            []byte
-}
-
-// chunk gives the next candidates in order. Each pair's records are walked along
-// an index of their own, and merged; so is one subject's and one person's.
-func (q *query) chunk(ctx context.Context, pairs []int64, all bool, after *Place, n int) ([]candidate, error) {
-	f := q.filter
-	w := &where{}
 	if !f.From.IsZero() {
 		w.add("r.time >= %", f.From.UnixMicro())
 	}
@@ -245,117 +175,113 @@ func (q *query) chunk(ctx context.Context, pairs []int64, all bool, after *Place
 	if after != nil {
 		w.add("(r.time, r.origin, r.sequence) < (%, %, %)", after.Time, after.Origin, after.Sequence)
 	}
-	if !f.Any {
-		// Coarse: of any field. The record itself is looked at afterwards.
-		w.add("r.outcomes & % <> 0", int64(1)<<f.Outcome)
-	}
-	if f.Subject != "" {
-		w.add("r.subject = %", f.Subject)
-	}
-	if f.Request != "" {
-		w.add("r.request = %", f.Request)
-	}
-	for _, s := range f.Sealed {
-		// What is sealed is not walked over either: a page and where it ends
-		// are as if it were not there.
-		w.add("NOT (r.time >= % AND r.pair IN (SELECT p.id FROM pair p JOIN context c ON c.id = p.context WHERE c.purpose = %))",
-			s.Before.UnixMicro(), s.Purpose)
-	}
-	const order = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT `
-	limit := strconv.Itoa(n)
-	columns := `SELECT r.origin, r.sequence, r.epoch, r.time, r.pair, r.rows_read, r.people, r.subject, r.request, r.counts FROM record r`
-	var statement string
-	switch {
-	case f.Tag != nil:
-		w.parts = append(w.parts, "t.tag = "+w.arg(tagNumber(*f.Tag)))
-		conditions := strings.NewReplacer("r.time", "t.time", "r.origin", "t.origin", "r.sequence", "t.sequence").Replace(w.text())
-		statement = columns + ` JOIN person t ON t.origin = r.origin AND t.sequence = r.sequence WHERE ` + conditions + q.amongPairs(w, pairs, all) +
-			` ORDER BY t.time DESC, t.origin DESC, t.sequence DESC LIMIT ` + limit
-	case f.Subject != "" || all || len(pairs) > maxLegs:
-		statement = columns + w.clause() + q.amongPairs(w, pairs, all) + order + limit
-	default:
-		rest := ""
-		if len(w.parts) > 0 {
-			rest = " AND " + w.text()
-		}
-		legs := make([]string, len(pairs))
-		for i, p := range pairs {
-			legs[i] = `SELECT * FROM (` + columns + ` WHERE r.pair = ` + strconv.FormatInt(p, 10) + rest + order + limit + `) l` + strconv.Itoa(i)
-		}
-		statement = strings.Join(legs, " UNION ALL ") + ` ORDER BY 4 DESC, 1 DESC, 2 DESC LIMIT ` + limit
-	}
-	rows, err := q.index.db.QueryContext(ctx, statement, w.args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // read to the end or given up
-	var out []candidate
-	for rows.Next() {
-		var c candidate
-		if err := rows.Scan(&c.origin, &c.sequence, &c.epoch, &c.time, &c.pair, &c.rows, &c.people, &c.subject, &c.request, &c.counts); err != nil {
+}
+
+// candidate is a record that is fetched.
+type candidate struct {
+	place Place
+	read  Read
+}
+
+// fetch reads the records at some places, in their order.
+func (q *query) fetch(ctx context.Context, places []place) ([]candidate, error) {
+	out := make([]candidate, 0, len(places))
+	for len(places) > 0 {
+		some := places[:min(len(places), 2000)]
+		places = places[len(some):]
+		var err error
+		if out, err = q.fetchSome(ctx, some, out); err != nil {
 			return nil, err
 		}
-		out = append(out, c)
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
-// amongPairs is the condition for walks that do not follow pairs.
-func (q *query) amongPairs(w *where, pairs []int64, all bool) string {
-	if all {
-		return ""
+func (q *query) fetchSome(ctx context.Context, places []place, out []candidate) ([]candidate, error) {
+	byOrigin := make(map[int64][]string)
+	for _, p := range places {
+		byOrigin[p.Origin] = append(byOrigin[p.Origin], strconv.FormatInt(p.Sequence, 10))
 	}
-	list := make([]string, len(pairs))
-	for i, p := range pairs {
-		list[i] = strconv.FormatInt(p, 10)
-	}
-	head := " AND "
-	if len(w.parts) == 0 {
-		head = " WHERE "
-	}
-	return head + "r.pair IN (" + strings.Join(list, ", ") + ")"
-}
-
-// read completes a candidate; ok is false when the filter does not fit it.
-func (q *query) read(ctx context.Context, c *candidate) (Read, bool, error) {
-	p := q.pairs[c.pair]
-	if p == nil {
-		var err error
-		if p, err = q.pair(ctx, c.pair); err != nil {
-			return Read{}, false, err
+	found := make(map[Place]Read, len(places))
+	for origin, sequences := range byOrigin {
+		if err := q.fetchOrigin(ctx, origin, strings.Join(sequences, ", "), found); err != nil {
+			return nil, err
 		}
-		q.pairs[c.pair] = p
 	}
-	counts, err := parseCounts(c.counts, len(p.uses))
+	for _, p := range places {
+		if r, ok := found[p.Place]; ok {
+			out = append(out, candidate{p.Place, r})
+		}
+	}
+	return out, nil
+}
+
+func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string, found map[Place]Read) error {
+	name, err := q.index.originName(ctx, origin)
 	if err != nil {
-		return Read{}, false, err
+		return err
 	}
-	r := p.read
-	r.Time, r.Request, r.Subject = time.UnixMicro(c.time).UTC(), c.request, c.subject
-	r.Rows, r.People = uint64(c.rows), uint64(c.people)
-	if r.Position.Origin, err = q.index.originName(ctx, c.origin); err != nil {
-		return Read{}, false, err
+	w := &where{}
+	w.add("r.origin = %", origin)
+	w.parts = append(w.parts, "r.sequence IN ("+sequences+")")
+	if q.filter.Request != "" {
+		w.add("r.request = %", packRequest(q.filter.Request))
 	}
-	r.Position.Epoch, r.Position.Sequence = uint32(c.epoch), uint64(c.sequence)
-	whole := lineage.Record{Uses: p.uses, Counts: counts}
-	fits := q.filter.Any && !q.filter.fields()
-	for i := range p.uses {
-		if p.fits[i] && !fits {
-			for o := range outcomesOfUse(&whole, i) {
-				fits = fits || q.filter.Any || o == q.filter.Outcome
+	rows, err := q.index.db.QueryContext(ctx,
+		`SELECT r.sequence, r.epoch, r.time, r.tally, s.name, r.request, r.rows_read, r.people, r.counts
+		 FROM record r JOIN reader s ON s.id = r.reader WHERE `+w.text(), w.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	type row struct {
+		sequence, epoch, time, tally, rows, people int64
+		subject                                    string
+		request, counts                            []byte
+	}
+	var all []row // read to the end first: what a tally says is another query
+	for rows.Next() {
+		var c row
+		if err := rows.Scan(&c.sequence, &c.epoch, &c.time, &c.tally, &c.subject, &c.request, &c.rows, &c.people, &c.counts); err != nil {
+			return err
+		}
+		all = append(all, c)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for i := range all {
+		c := &all[i]
+		p, err := q.pairOf(ctx, c.tally)
+		if err != nil {
+			return err
+		}
+		counts, err := parseCounts(c.counts, len(p.uses))
+		if err != nil {
+			return err
+		}
+		r := p.read
+		if r.Request, err = unpackRequest(c.request); err != nil {
+			return err
+		}
+		r.Position = lineage.Position{Origin: name, Epoch: uint32(c.epoch), Sequence: uint64(c.sequence)}
+		r.Time, r.Subject, r.Rows, r.People = time.UnixMicro(c.time).UTC(), c.subject, uint64(c.rows), uint64(c.people)
+		for i := range p.uses {
+			if q.filter.Department != "" && p.uses[i].Department != q.filter.Department {
+				r.Shared = true
+				continue
 			}
-			fits = fits || q.filter.Any // selected, and no cell came of it
+			r.Fields = append(r.Fields, Field{Use: p.uses[i], Counts: counts[i]})
 		}
-		if q.filter.Department != "" && p.uses[i].Department != q.filter.Department {
-			r.Shared = true
-			continue
-		}
-		r.Fields = append(r.Fields, Field{Use: p.uses[i], Counts: counts[i]})
+		found[Place{Time: c.time, Origin: origin, Sequence: c.sequence}] = r
 	}
-	return r, fits, nil
+	return nil
 }
 
-func (q *query) pair(ctx context.Context, pair int64) (*pairInfo, error) {
+func (q *query) pairOf(ctx context.Context, tally int64) (*pairInfo, error) {
+	if p := q.pairs[tally]; p != nil {
+		return p, nil
+	}
 	p := &pairInfo{}
 	var shape, level int64
 	var roles string
@@ -363,11 +289,11 @@ func (q *query) pair(ctx context.Context, pair int64) (*pairInfo, error) {
 	err := q.index.db.QueryRowContext(ctx,
 		`SELECT c.kind, c.application, c.department, c.roles, c.purpose, c.status, c.code, c.level, c.schema_revision, c.policy_revision,
 		 s.id, s.operation, s.document
-		 FROM pair p JOIN context c ON c.id = p.context JOIN shape s ON s.id = p.shape WHERE p.id = $1`, pair).
+		 FROM tally t JOIN pair p ON p.id = t.pair JOIN context c ON c.id = p.context JOIN shape s ON s.id = p.shape WHERE t.id = $1`, tally).
 		Scan(&r.Kind, &r.Application, &r.Consumer, &roles, &r.Purpose, &r.Status, &r.Code, &level, &r.Schema, &r.Policy,
 			&shape, &r.Operation, &r.Document)
 	if err != nil {
-		return nil, fmt.Errorf("pair %d: %w", pair, err)
+		return nil, fmt.Errorf("tally %d: %w", tally, err)
 	}
 	r.Level = schema.Rank(level)
 	if roles != "" {
@@ -376,10 +302,7 @@ func (q *query) pair(ctx context.Context, pair int64) (*pairInfo, error) {
 	if p.uses, err = q.index.uses(ctx, shape); err != nil {
 		return nil, err
 	}
-	p.fits = make([]bool, len(p.uses))
-	for i := range p.uses {
-		p.fits[i] = q.filter.fitsUse(&p.uses[i])
-	}
+	q.pairs[tally] = p
 	return p, nil
 }
 
@@ -413,37 +336,4 @@ func (x *Index) originName(ctx context.Context, id int64) (string, error) {
 	}
 	x.origins.Store(id, name)
 	return name, nil
-}
-
-// where collects conditions; % stands for the next argument.
-type where struct {
-	parts []string
-	args  []any
-}
-
-func (w *where) add(condition string, args ...any) {
-	var b strings.Builder
-	for _, c := range condition {
-		if c != '%' {
-			b.WriteRune(c)
-			continue
-		}
-		b.WriteString(w.arg(args[0]))
-		args = args[1:]
-	}
-	w.parts = append(w.parts, b.String())
-}
-
-func (w *where) arg(v any) string {
-	w.args = append(w.args, v)
-	return "$" + strconv.Itoa(len(w.args))
-}
-
-func (w *where) text() string { return strings.Join(w.parts, " AND ") }
-
-func (w *where) clause() string {
-	if len(w.parts) == 0 {
-		return ""
-	}
-	return " WHERE " + w.text()
 }

@@ -8,6 +8,9 @@ CREATE TABLE origin (
   id {id}, name TEXT NOT NULL UNIQUE, sequence BIGINT NOT NULL, epoch BIGINT NOT NULL, hash {bytes} NOT NULL
 );
 
+-- Who reads, by keyed pseudonym.
+CREATE TABLE reader (id {id}, name TEXT NOT NULL UNIQUE);
+
 -- Who, why, under what.
 CREATE TABLE context (
   id {id}, digest {bytes} NOT NULL UNIQUE, kind TEXT NOT NULL, application TEXT NOT NULL, department TEXT NOT NULL,
@@ -25,21 +28,26 @@ CREATE TABLE shape_use (
 CREATE INDEX shape_use_coordinate ON shape_use (type, field, shape);
 CREATE INDEX shape_use_department ON shape_use (department, shape);
 
--- A context and a shape that occurred together. There are thousands of pairs
--- and hundreds of millions of records, so a filter chooses pairs first.
-CREATE TABLE pair (
-  id {id}, context BIGINT NOT NULL, shape BIGINT NOT NULL, last BIGINT NOT NULL, UNIQUE (context, shape)
+-- A context and a shape that occurred together.
+CREATE TABLE pair (id {id}, context BIGINT NOT NULL, shape BIGINT NOT NULL, UNIQUE (context, shape));
+CREATE INDEX pair_shape ON pair (shape);
+
+-- Records alike: of one pair, each of whose fields fared the same way. There are
+-- thousands of tallies and hundreds of millions of records, so a filter chooses
+-- tallies first, and what records have in common is counted once for all of
+-- them. outcomes has a byte for each use, a bit for each outcome; seen is all of
+-- them. last is the time of the newest.
+CREATE TABLE tally (
+  id {id}, pair BIGINT NOT NULL, outcomes {bytes} NOT NULL, seen INTEGER NOT NULL, records BIGINT NOT NULL,
+  last BIGINT NOT NULL, UNIQUE (pair, outcomes)
 );
 
 CREATE TABLE record (
-  origin BIGINT NOT NULL, sequence BIGINT NOT NULL, epoch BIGINT NOT NULL, time BIGINT NOT NULL, pair BIGINT NOT NULL,
-  subject TEXT NOT NULL, request TEXT NOT NULL, rows_read BIGINT NOT NULL, people BIGINT NOT NULL,
-  outcomes INTEGER NOT NULL, counts {bytes} NOT NULL,
+  origin BIGINT NOT NULL, sequence BIGINT NOT NULL, epoch BIGINT NOT NULL, time BIGINT NOT NULL, tally BIGINT NOT NULL,
+  reader BIGINT NOT NULL, request {bytes} NOT NULL, rows_read BIGINT NOT NULL, people BIGINT NOT NULL,
+  counts {bytes} NOT NULL,
   PRIMARY KEY (origin, sequence)
 ) {clustered};
-CREATE INDEX record_time ON record (time, origin, sequence);
-CREATE INDEX record_pair ON record (pair, time, origin, sequence);
-CREATE INDEX record_subject ON record (subject, time, origin, sequence);
 
 -- Whom a record is about, by keyed tag.
 CREATE TABLE person (
@@ -55,9 +63,16 @@ CREATE TABLE flow (
 );
 CREATE INDEX flow_department ON flow (department, type, field);
 
--- A flow's figures, per day and node; people is a sketch of the distinct tags.
+-- The flows that a tally's records are part of, in the order of their cells.
+CREATE TABLE cell (
+  tally BIGINT NOT NULL, ordinal INTEGER NOT NULL, flow BIGINT NOT NULL, PRIMARY KEY (tally, ordinal)
+) {clustered};
+CREATE INDEX cell_flow ON cell (flow, tally, ordinal);
+
+-- A tally's figures, per day and node. cells are the values that went along each
+-- flow, in the order of table cell; people is a sketch of the distinct tags.
 CREATE TABLE rollup (
-  flow BIGINT NOT NULL, day BIGINT NOT NULL, origin BIGINT NOT NULL, reads BIGINT NOT NULL, cells BIGINT NOT NULL,
-  uncounted BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, people {bytes} NOT NULL,
-  PRIMARY KEY (flow, day, origin)
+  tally BIGINT NOT NULL, day BIGINT NOT NULL, origin BIGINT NOT NULL, reads BIGINT NOT NULL, uncounted BIGINT NOT NULL,
+  first BIGINT NOT NULL, last BIGINT NOT NULL, cells {bytes} NOT NULL, people {bytes} NOT NULL,
+  PRIMARY KEY (tally, day, origin)
 ) {clustered};

@@ -1,0 +1,507 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/schema"
+)
+
+// traffic makes up the reads of a city: some thousands of pairs of a context and
+// a shape, the frequent ones frequent, whose policy is edited now and then; 20
+// fields each; readers and persons of whom some are looked at far more often.
+type traffic struct {
+	r                   *rand.Rand
+	n, records          int
+	pairs               []trafficPair
+	cumulative          []float64
+	readers, people     int
+	start               time.Time
+	span                time.Duration
+	revisions           int
+	names               []string // of readers
+	requestHi, position uint64
+}
+
+type trafficPair struct {
+	record   lineage.Record
+	outcomes [][]lineage.Counts
+}
+
+const trafficDays = 400
+
+func newTraffic(seed uint64, records, pairs, readers, people int) *traffic {
+	g := &traffic{
+		r: rand.New(rand.NewPCG(seed, 2)), records: records, readers: readers, people: people, revisions: 5,
+		start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), span: trafficDays * 24 * time.Hour,
+	}
+	g.names = make([]string, readers)
+	for i := range g.names {
+		g.names[i] = fmt.Sprintf("reader-%015x", uint64(i)*0x9e3779b97f4a7c15>>4)
+	}
+	shapes := make([][]lineage.Use, max(1, pairs/2))
+	for i := range shapes {
+		shapes[i] = g.shape()
+	}
+	sum := 0.0
+	for i := range pairs {
+		p := trafficPair{record: lineage.Record{
+			Kind: "query", Application: "application-" + strconv.Itoa(int(30*g.r.Float64()*g.r.Float64())), Department: "department-" + strconv.Itoa(g.r.IntN(12)),
+			Roles: []string{"role-" + strconv.Itoa(g.r.IntN(20))}, Purpose: "purpose-" + strconv.Itoa(g.r.IntN(10)), Schema: "schema-1",
+			Status: "ok", Level: 3,
+		}}
+		k := g.r.IntN(len(shapes))
+		p.record.Uses, p.record.Operation, p.record.Document = shapes[k], "operation"+strconv.Itoa(k), strings.Repeat(strconv.Itoa(k%10), 64)
+		if i%500 == 499 {
+			p.record.Application = "application-rare"
+		}
+		for range 3 {
+			p.outcomes = append(p.outcomes, g.counts(p.record.Uses))
+		}
+		g.pairs = append(g.pairs, p)
+		sum += 1 / float64(i+10)
+		g.cumulative = append(g.cumulative, sum)
+	}
+	return g
+}
+
+// shape is of one to three types of one or two departments.
+func (g *traffic) shape() (uses []lineage.Use) {
+	for len(uses) < 20 {
+		department := g.r.IntN(8)
+		typ := g.r.IntN(12)
+		name := fmt.Sprintf("Type%d_%d", department, typ)
+		use := func(field int, kind lineage.UseKind) lineage.Use {
+			f := "field" + strconv.Itoa(field)
+			return lineage.Use{
+				Department: "source-" + strconv.Itoa(department), Table: "table_" + name, Column: "column_" + f,
+				Coordinate: schema.Coordinate{Type: name, Field: f}, Level: schema.Rank(field % 4), Use: kind,
+			}
+		}
+		uses = append(uses, use(3, lineage.Filter), use(3, lineage.Tag))
+		for f := range 12 {
+			if len(uses) < 20 && g.r.IntN(3) > 0 {
+				uses = append(uses, use(f, lineage.Select))
+			}
+		}
+	}
+	return uses[:20]
+}
+
+func (g *traffic) counts(uses []lineage.Use) []lineage.Counts {
+	out := make([]lineage.Counts, len(uses))
+	rows := uint32(1 + g.r.IntN(3)*g.r.IntN(10))
+	for i := range uses {
+		switch n := g.r.IntN(10); {
+		case uses[i].Use != lineage.Select:
+		case n < 7:
+			out[i].Clear = rows
+		case n < 9:
+			out[i].Masked = rows
+		case n < 10 && g.r.IntN(2) == 0:
+			out[i].Withheld = rows
+		}
+	}
+	return out
+}
+
+// personTag is the tag of the n-th person.
+func personTag(n int) (t lineage.SubjectTag) {
+	x := uint64(n+1) * 0xbf58476d1ce4e5b9
+	x ^= x >> 31
+	binary.BigEndian.PutUint64(t[:], x*0x94d049bb133111eb)
+	return t
+}
+
+func (g *traffic) person() int { u := g.r.Float64(); return int(u * u * float64(g.people)) }
+
+// next fills the batch; it is empty at the end.
+func (g *traffic) next(batch []lineage.Entry) []lineage.Entry {
+	batch = batch[:0]
+	tags := make([]lineage.SubjectTag, 0, 2*cap(batch))
+	for len(batch) < cap(batch) && g.n < g.records {
+		part := float64(g.n) / float64(g.records)
+		g.n++
+		at, _ := slices.BinarySearch(g.cumulative, g.r.Float64()*g.cumulative[len(g.cumulative)-1])
+		p := &g.pairs[min(at, len(g.pairs)-1)]
+		e := lineage.Entry{
+			Position: lineage.Position{Origin: "node-a", Epoch: 1, Sequence: uint64(g.n)},
+			Time:     g.start.Add(time.Duration(part * float64(g.span))).Truncate(time.Microsecond), Record: p.record,
+		}
+		r := &e.Record
+		u := g.r.Float64()
+		r.Subject = g.names[int(u*u*float64(g.readers))]
+		r.Policy = "policy-" + strconv.Itoa(int(part*float64(g.revisions)))
+		r.RequestID = g.request()
+		r.Counts = p.outcomes[max(0, min(2, g.r.IntN(20)-17))]
+		r.Rows = uint64(1 + g.r.IntN(5))
+		n := 1
+		switch k := g.r.IntN(20); {
+		case k < 4:
+			n = 0
+		case k == 19:
+			n = 8
+		case k > 15:
+			n = 2
+		}
+		if g.r.IntN(1000) == 0 {
+			n, r.TagCount = 0, 100
+		}
+		mark := len(tags)
+		for range n {
+			if t := personTag(g.person()); !slices.Contains(tags[mark:], t) {
+				tags = append(tags, t)
+			}
+		}
+		if r.Tags = tags[mark:len(tags):len(tags)]; len(r.Tags) > 0 {
+			r.TagCount = uint64(len(r.Tags))
+		}
+		batch = append(batch, e)
+	}
+	return batch
+}
+
+func (g *traffic) request() string {
+	var b [36]byte
+	const digits = "0123456789abcdef"
+	hi, lo := g.r.Uint64(), g.r.Uint64()
+	for i := range b {
+		switch {
+		case slices.Contains(dashes[:], i):
+			b[i] = '-'
+		case i < 18:
+			b[i], hi = digits[hi&15], hi>>4
+		default:
+			b[i], lo = digits[lo&15], lo>>4
+		}
+	}
+	return string(b[:])
+}
+
+// load applies all of the traffic, as the writer applies what it read.
+func load(ctx context.Context, x *Index, g *traffic, batch int, log func(string, ...any)) error {
+	w := newWriter(x)
+	defer w.close()
+	entries := make([]lineage.Entry, 0, batch)
+	began, told, worked := time.Now(), time.Now(), processor()
+	for entries = g.next(entries); len(entries) > 0; entries = g.next(entries) {
+		if err := w.apply(ctx, entries); err != nil {
+			return err
+		}
+		w.names.bound()
+		if log != nil && time.Since(told) > 30*time.Second {
+			told = time.Now()
+			log("%d records, %.0f a second", g.n, float64(g.n)/time.Since(began).Seconds())
+		}
+	}
+	if log != nil {
+		took := time.Since(began)
+		worked = processor() - worked
+		log("applied %d records in %v: %.0f a second, %.0f a second of the processor", g.n, took.Round(time.Millisecond), float64(g.n)/took.Seconds(), float64(g.n)/worked.Seconds())
+		worked = processor()
+	}
+	began = time.Now()
+	if err := w.built(ctx); err != nil {
+		return err
+	}
+	if log != nil {
+		log("sorted them in %v, %v of the processor", time.Since(began).Round(time.Millisecond), (processor() - worked).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// TestBuild: an index that is made anew, and sorted at the end, is to the byte
+// the one that followed the log, however that was cut into batches.
+func TestBuild(t *testing.T) {
+	drivers(t, func(t *testing.T, cfg Config) {
+		const n = 2000
+		other := cfg
+		if cfg.Driver == SQLite {
+			other.Path = filepath.Join(t.TempDir(), "other.db")
+		} else {
+			other.URL = ownSchema(t, os.Getenv("WEIR_TEST_POSTGRES"))
+		}
+		followed, err := Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer followed.Close() //nolint:errcheck // read only
+		if err := load(t.Context(), followed, newTraffic(7, n, 40, 60, 300), 37, nil); err != nil {
+			t.Fatal(err)
+		}
+		built, err := Anew(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := load(t.Context(), built, newTraffic(7, n, 40, 60, 300), 1000, nil); err != nil {
+			t.Fatal(err)
+		}
+		defer built.Close() //nolint:errcheck // read only
+		rows := 0
+		for _, table := range [...]string{"meta", "origin", "reader", "context", "shape", "shape_use", "pair", "tally", "record", "person", "flow", "cell", "rollup"} {
+			want, got := contents(t, followed.db, table), contents(t, built.db, table)
+			rows += len(want)
+			if !slices.Equal(want, got) {
+				t.Errorf("table %s: %d rows, %d when built, or they differ", table, len(want), len(got))
+			}
+		}
+		if rows < 3*n {
+			t.Errorf("only %d rows were compared", rows)
+		}
+	})
+}
+
+// contents are the rows of a table, as text, in order.
+func contents(t *testing.T, db *sql.DB, table string) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // read to the end
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make([]any, len(columns))
+	for i := range values {
+		values[i] = new(any)
+	}
+	for rows.Next() {
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, v := range values {
+			fmt.Fprintf(&b, "%v|", *v.(*any))
+		}
+		out = append(out, b.String())
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestCutShort: an index whose making was cut short is brought to its end when
+// it is opened.
+func TestCutShort(t *testing.T) {
+	drivers(t, func(t *testing.T, cfg Config) {
+		x, err := Anew(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := newTraffic(8, 500, 10, 10, 50)
+		w := newWriter(x)
+		if err := w.apply(t.Context(), g.next(make([]lineage.Entry, 0, 500))); err != nil {
+			t.Fatal(err)
+		}
+		w.close()
+		if err := x.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if x, err = Open(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close() //nolint:errcheck // read only
+		persons := contents(t, x.db, "person")
+		if len(persons) < 300 || x.building {
+			t.Errorf("%d persons, building %v", len(persons), x.building)
+		}
+	})
+}
+
+// question is one query and the time that it may take.
+type question struct {
+	name   string
+	budget time.Duration
+	ask    func(ctx context.Context, x *Index) (answers int, err error)
+}
+
+func questions(g *traffic) (out []question) {
+	end := g.start.Add(g.span)
+	month := end.Add(-30 * 24 * time.Hour)
+	flows := func(name string, f FlowFilter) {
+		out = append(out, question{"flows: " + name, time.Second, func(ctx context.Context, x *Index) (int, error) {
+			found, err := x.Flows(ctx, f)
+			return len(found), err
+		}})
+	}
+	busy := g.pairs[0].record.Uses[0]
+	flows("a busy field, 30 days", FlowFilter{Department: busy.Department, Type: busy.Coordinate.Type, Field: busy.Coordinate.Field, From: month, To: end})
+	flows("another field, 30 days", FlowFilter{Department: "source-5", Type: "Type5_7", Field: "field7", From: month, To: end})
+	flows("a whole department, 30 days", FlowFilter{Department: busy.Department, From: month, To: end})
+	reads := func(name string, budget time.Duration, pages int, f Filter) {
+		out = append(out, question{name, budget, func(ctx context.Context, x *Index) (n int, err error) {
+			var after *Place
+			for range pages {
+				page, err := x.Reads(ctx, f, 50, after)
+				if err != nil {
+					return n, err
+				}
+				n += len(page.Reads)
+				if after = page.Next; after == nil {
+					break
+				}
+			}
+			return n, nil
+		}})
+	}
+	for _, n := range [...]int{0, 12, g.people / 3, g.people - 7} {
+		tag := personTag(n)
+		reads("person "+strconv.Itoa(n)+": about me", 100*time.Millisecond, 1, Filter{Tag: &tag, Any: true})
+	}
+	tag := personTag(0)
+	reads("person 0: with a sealed purpose", 100*time.Millisecond, 1, Filter{Tag: &tag, Any: true, Sealed: []Seal{{Purpose: "purpose-3", Before: month}}})
+	reads("reads: all", time.Second, 1, Filter{Any: true})
+	reads("reads: all, ten pages", 10*time.Second, 10, Filter{Any: true})
+	reads("reads: of a department", time.Second, 1, Filter{Any: true, Department: "source-3"})
+	reads("reads: of a field", time.Second, 1, Filter{Any: true, Department: busy.Department, Type: busy.Coordinate.Type, Field: busy.Coordinate.Field})
+	reads("reads: of a field, masked", time.Second, 1, Filter{Outcome: Masked, Department: "source-5", Type: "Type5_7", Field: "field7"})
+	reads("reads: withheld", time.Second, 1, Filter{Outcome: Withheld})
+	reads("reads: of a department, its highest level, masked, 200 days ago", time.Second, 1, Filter{Outcome: Masked, Department: "source-2", MinLevel: 3, To: end.Add(-200 * 24 * time.Hour)})
+	reads("reads: by an application", time.Second, 1, Filter{Any: true, Application: "application-3"})
+	reads("reads: by a rare application", time.Second, 1, Filter{Any: true, Application: "application-rare"})
+	reads("reads: by a consumer for a purpose, ten pages", 10*time.Second, 10, Filter{Any: true, Consumer: "department-7", Purpose: "purpose-2"})
+	reads("reads: by a busy reader", time.Second, 1, Filter{Any: true, Subject: g.names[0]})
+	reads("reads: by a busy reader, of one field", time.Second, 1, Filter{Any: true, Subject: g.names[0], Type: "Type5_7", Field: "field7"})
+	reads("reads: by another reader, withheld", time.Second, 1, Filter{Outcome: Withheld, Subject: g.names[g.readers-3]})
+	reads("reads: a purpose under seal, ten days", time.Second, 1, Filter{Any: true, From: month, To: month.Add(10 * 24 * time.Hour), Purpose: "purpose-3", Sealed: []Seal{{Purpose: "purpose-3", Before: month.Add(24 * time.Hour)}}})
+	reads("reads: a request that is not there, one page", time.Second, 1, Filter{Any: true, Request: "no-such"})
+	return out
+}
+
+// TestScale: questions about a large index are answered within their budgets.
+// The long form takes WEIR_INDEX_RECORDS (100,000,000) and WEIR_INDEX_DIR, a
+// folder with room for 200 bytes a record; an index that is there whole is asked
+// again.
+func TestScale(t *testing.T) {
+	records, pairs, dir := 20_000, 200, ""
+	long := os.Getenv("WEIR_SOAK") != ""
+	if long {
+		records, pairs, dir = 100_000_000, 3000, os.Getenv("WEIR_INDEX_DIR")
+		if dir == "" {
+			t.Skip("SKIPPED: the long form needs WEIR_INDEX_DIR, a folder with room for 200 bytes a record (100,000,000 of them)")
+		}
+	} else {
+		dir = t.TempDir()
+	}
+	if s := os.Getenv("WEIR_INDEX_RECORDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = n
+	}
+	g := newTraffic(1, records, pairs, min(200_000, records), min(20_000_000, records))
+	cfg := Config{Driver: SQLite, Path: filepath.Join(dir, fmt.Sprintf("scale-%d.db", records)), Dir: dir}
+	if server := os.Getenv("WEIR_TEST_POSTGRES"); server != "" && os.Getenv("WEIR_INDEX_DRIVER") == Postgres {
+		cfg = Config{Driver: Postgres, URL: ownSchema(t, server), Dir: dir}
+	}
+	x := scaled(t, cfg, g)
+	if cfg.Driver == SQLite {
+		info, err := os.Stat(cfg.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d records, %.0f bytes each", records, float64(info.Size())/float64(records))
+	}
+	list := questions(g)
+	report := func(q *question, how string) {
+		began, worked := time.Now(), processor()
+		n, err := q.ask(t.Context(), x)
+		took := time.Since(began)
+		worked = processor() - worked
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", q.name, err)
+		case long && took > q.budget:
+			t.Errorf("%-5s %9.1f ms of %v (processor %.1f)  %d answers  %s", how, 1000*took.Seconds(), q.budget, 1000*worked.Seconds(), n, q.name)
+		default:
+			t.Logf("%-5s %9.1f ms (processor %.1f)  %d answers  %s", how, 1000*took.Seconds(), 1000*worked.Seconds(), n, q.name)
+		}
+	}
+	for i := range list {
+		if cfg.Driver == SQLite {
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			forget(t, cfg.Path)
+			var err error
+			if x, err = Open(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		report(&list[i], "cold")
+		report(&list[i], "warm")
+	}
+	defer x.Close() //nolint:errcheck // read only
+	persons(t, x, g, long)
+}
+
+// persons asks about many persons, once each.
+func persons(t *testing.T, x *Index, g *traffic, long bool) {
+	r := rand.New(rand.NewPCG(9, 9))
+	var took []time.Duration
+	answers := 0
+	for range 200 {
+		u := r.Float64()
+		tag := personTag(int(u * u * float64(g.people)))
+		began := time.Now()
+		page, err := x.Reads(t.Context(), Filter{Tag: &tag, Any: true}, 50, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+		answers += len(page.Reads)
+	}
+	slices.Sort(took)
+	t.Logf("200 persons, %d answers: median %v, 95%% %v, most %v", answers, took[100], took[190], took[199])
+	if long && took[190] > 100*time.Millisecond {
+		t.Errorf("95%% of persons within %v", took[190])
+	}
+	if answers == 0 && g.records >= g.people/2 {
+		t.Error("nobody was looked at")
+	}
+}
+
+// scaled is the index with the traffic in it.
+func scaled(t *testing.T, cfg Config, g *traffic) *Index {
+	t.Helper()
+	if cfg.Driver == SQLite {
+		if _, err := os.Stat(cfg.Path); err == nil {
+			x, err := Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asOf, err := x.AsOf(t.Context()); err == nil && len(asOf) == 1 && asOf[0].Sequence == uint64(g.records) {
+				return x
+			}
+			_ = x.Close()
+		}
+	}
+	x, err := Anew(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := load(t.Context(), x, g, 1<<15, t.Logf); err != nil {
+		t.Fatal(err)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("%d MiB from the system", m.Sys>>20)
+	return x
+}

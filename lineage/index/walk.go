@@ -1,0 +1,202 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// place is a place in the order of records, and whose it is.
+type place struct {
+	Place
+	tally int64
+}
+
+// newer orders places newest first.
+func newer(a, b place) int {
+	return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(b.Origin, a.Origin), cmp.Compare(b.Sequence, a.Sequence))
+}
+
+// walked is a stretch of the order of records. Sealed records are no part of it:
+// a page, and where it ends, are as if they were not there.
+type walked struct {
+	places  []place // that fit, newest first
+	scanned int     // that were looked at
+	last    *Place  // of those looked at; nil for none
+	next    *Place  // where the next stretch begins; nil at the end
+}
+
+// onPerson names the columns of table person, so that its order is walked.
+var onPerson = strings.NewReplacer("r.time", "t.time", "r.origin", "t.origin", "r.sequence", "t.sequence")
+
+const newestFirst = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT `
+
+// walk gives the next places that fit, want at most, and looks at limit places
+// or so.
+//
+// One person's and one reader's records have orders of their own. Else there are
+// two ways: along the order of all records, leaving out what does not fit, or
+// along the order of each chosen tally, merged. The first is good where much
+// fits, the second where little does.
+func (q *query) walk(ctx context.Context, after *Place, want, limit int) (walked, error) {
+	w := &where{}
+	if q.filter.Tag != nil {
+		w.add("t.tag = %", tagNumber(*q.filter.Tag))
+		q.bounds(w, after)
+		conditions := onPerson.Replace(w.text())
+		if q.reader != 0 {
+			conditions += " AND r.reader = " + w.arg(q.reader)
+		}
+		return q.along(ctx, `SELECT t.time, t.origin, t.sequence, r.tally FROM person t JOIN record r ON r.origin = t.origin AND r.sequence = t.sequence WHERE `+
+			conditions+` ORDER BY t.time DESC, t.origin DESC, t.sequence DESC LIMIT `, w.args, want, limit)
+	}
+	if q.reader != 0 {
+		w.add("r.reader = %", q.reader)
+	} else if q.chosen != nil {
+		merge, err := q.sparse(ctx, want)
+		if err != nil {
+			return walked{}, err
+		}
+		if merge {
+			return q.merge(ctx, after, want)
+		}
+		w.add("r.time <= %", q.newest())
+	}
+	q.bounds(w, after)
+	return q.along(ctx, `SELECT r.time, r.origin, r.sequence, r.tally FROM record r`+w.clause()+newestFirst, w.args, want, limit)
+}
+
+// along walks one order.
+func (q *query) along(ctx context.Context, statement string, args []any, want, limit int) (out walked, err error) {
+	rows, err := q.index.db.QueryContext(ctx, statement+strconv.Itoa(limit), args...)
+	if err != nil {
+		return out, err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	var p place
+	passed := 0
+	for len(out.places) < want && q.scanned+out.scanned < maxScanned && rows.Next() {
+		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally); err != nil {
+			return out, err
+		}
+		passed++
+		if until, sealed := q.closed[p.tally]; sealed && p.Time >= until {
+			continue
+		}
+		out.scanned++
+		at := p.Place
+		out.last = &at
+		if q.chosen == nil || q.chosen[p.tally] != nil {
+			out.places = append(out.places, p)
+		}
+	}
+	if len(out.places) == want || q.scanned+out.scanned == maxScanned || passed == limit {
+		out.next = &p.Place
+	}
+	return out, rows.Err()
+}
+
+// Merging costs a search for each tally, walking a step for each record passed
+// by: so many steps are as dear as one search.
+const stepsOfSearch = 16
+
+// Tallies that are merged whatever the estimate says; the most that are ever
+// merged; places passed by before the estimate is held for wrong (a tally that
+// was frequent last year is not today).
+const (
+	fewTallies  = 64
+	manyTallies = 20_000
+	patience    = 20_000
+)
+
+// sparse reports whether what fits is so rare that tallies are merged.
+func (q *query) sparse(ctx context.Context, want int) (bool, error) {
+	switch {
+	case len(q.chosen) <= fewTallies:
+		return true, nil
+	case len(q.chosen) > manyTallies:
+		return false, nil
+	case q.scanned > patience:
+		return true, nil
+	}
+	if q.steps == 0 {
+		var all, fitting int64
+		if err := q.index.db.QueryRowContext(ctx, `SELECT CAST(sum(records) AS BIGINT) FROM tally`).Scan(&all); err != nil {
+			return false, err
+		}
+		for _, c := range q.chosen {
+			fitting += c.records
+		}
+		q.steps = max(1, float64(all)/float64(max(1, fitting)))
+	}
+	return q.steps*float64(want) > float64(stepsOfSearch*len(q.chosen)), nil
+}
+
+// newest is the time of the newest record that may fit.
+func (q *query) newest() (last int64) {
+	for _, c := range q.chosen {
+		last = max(last, c.last)
+	}
+	return last
+}
+
+// merge walks the orders of all chosen tallies.
+func (q *query) merge(ctx context.Context, after *Place, want int) (out walked, err error) {
+	legs := slices.SortedFunc(maps.Values(q.chosen), func(a, b *choice) int {
+		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
+	})
+	w := &where{}
+	w.add("r.tally = % AND r.time >= % AND r.time < %", int64(0), int64(0), int64(0))
+	q.bounds(w, after)
+	leg, err := q.index.db.PrepareContext(ctx, `SELECT r.time, r.origin, r.sequence, r.tally FROM record r`+w.clause()+newestFirst+strconv.Itoa(want))
+	if err != nil {
+		return out, err
+	}
+	defer leg.Close() //nolint:errcheck // nothing was written
+	oldest := int64(math.MinInt64)
+	for _, c := range legs {
+		if c.last < oldest {
+			break // it and all that follow are older than what was found
+		}
+		until, sealed := q.closed[c.id]
+		if !sealed {
+			until = math.MaxInt64
+		}
+		w.args[0], w.args[1], w.args[2] = c.id, oldest, until
+		if out.places, err = appendPlaces(ctx, leg, w.args, out.places); err != nil {
+			return out, err
+		}
+		slices.SortFunc(out.places, newer)
+		if len(out.places) >= want {
+			out.places = out.places[:want]
+			oldest = out.places[want-1].Time
+		}
+	}
+	out.scanned = len(out.places)
+	if len(out.places) == want {
+		out.last = &out.places[want-1].Place
+		out.next = out.last
+	}
+	return out, nil
+}
+
+func appendPlaces(ctx context.Context, leg *sql.Stmt, args []any, to []place) ([]place, error) {
+	rows, err := leg.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end or given up
+	for rows.Next() {
+		var p place
+		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally); err != nil {
+			return nil, err
+		}
+		to = append(to, p)
+	}
+	return to, rows.Err()
+}
