@@ -132,12 +132,33 @@ func (w *wherever) publicKey(origin string) (string, error) {
 
 func (s *streams) lineageExport() *cobra.Command {
 	var w wherever
+	var o openLineage
 	c := &cobra.Command{
-		Use: "export FOLDER", Short: "Copy a ledger for auditors, also while the node runs", Args: cobra.ExactArgs(1),
+		Use: "export FOLDER", Short: "Copy a ledger for auditors, also while the node runs; or write OpenLineage events",
+		Args: cobra.MaximumNArgs(1),
 		Long: `Copies segments, tree and checkpoint of a ledger into a new folder, the checkpoint
 first, so that the copy of a running node is whole up to it. No secret is in it.
-The copy is checked with: weir lineage verify FOLDER --key PUBLIC-KEY.`,
-		RunE: func(_ *cobra.Command, args []string) error {
+The copy is checked with: weir lineage verify FOLDER --key PUBLIC-KEY.
+
+With --openlineage and no folder it writes OpenLineage run events instead, one
+JSON object a line: for each operation of an application and each window, which
+columns it read and how they reached the answer. They hold names and counts, no
+value, no reader and no person, and never one event for a request.`,
+		Example: `  weir lineage export copy
+  weir lineage export --openlineage --from 2026-03-01 --to 2026-04-01 --window 24h --out march.ndjson
+  weir lineage export --openlineage --ledger copy`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.on == (len(args) == 1) {
+				return &exitError{ExitUsage, errors.New("name a new folder, or --openlineage"), "see weir lineage export --help"}
+			}
+			if o.on {
+				return s.exportOpenLineage(c.Context(), &w, &o)
+			}
+			for _, name := range alone {
+				if c.Flags().Changed(name) {
+					return &exitError{ExitUsage, fmt.Errorf("--%s goes with --openlineage", name), "see weir lineage export --help"}
+				}
+			}
 			folder, _, err := ledgerFolder(w.state, w.path)
 			if err != nil {
 				return err
@@ -150,6 +171,7 @@ The copy is checked with: weir lineage verify FOLDER --key PUBLIC-KEY.`,
 		},
 	}
 	w.flags(c)
+	o.flags(c)
 	return c
 }
 

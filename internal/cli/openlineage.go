@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/lineage/openlineage"
+	"github.com/weir-data/weir/schema"
+)
+
+// openLineage are the flags of an export for other tools.
+type openLineage struct {
+	on                 bool
+	from, to, out, dir string
+	options            openlineage.Options
+}
+
+func (o *openLineage) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.on, "openlineage", false, "write OpenLineage events instead: names and counts, for tools that draw where data goes")
+	f.StringVar(&o.from, "from", "", "with --openlineage: the first day or instant (2026-03-01, or RFC 3339; default: the ledger's first)")
+	f.StringVar(&o.to, "to", "", "with --openlineage: where it ends; a day alone is not part (default: the ledger's last)")
+	f.DurationVar(&o.options.Window, "window", 24*time.Hour, "with --openlineage: how long a run is, from 1h to 24h, a whole part of a day")
+	f.StringVar(&o.options.Namespace, "namespace", "weir", "with --openlineage: the namespace of jobs and answers")
+	f.StringVar(&o.out, "out", "-", "with --openlineage: file to write, - for standard output")
+	f.StringVar(&o.dir, "ledger", "", "with --openlineage: a copy of a ledger's folder, instead of the node's own")
+}
+
+// alone are the flags that mean nothing without --openlineage.
+var alone = [...]string{"from", "to", "window", "namespace", "out", "ledger"}
+
+// exportOpenLineage reads the log, not the index: a copied folder is enough.
+func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLineage) error {
+	var err error
+	if o.options.From, err = dayOrInstant(o.from); err != nil {
+		return err
+	}
+	if o.options.To, err = dayOrInstant(o.to); err != nil {
+		return err
+	}
+	folder := o.dir
+	if folder == "" {
+		if folder, o.options.Levels, err = ledgerFolder(w.state, w.path); err != nil {
+			return err
+		}
+	} else if o.options.Levels, err = levelsOfCopy(w.path); err != nil {
+		return err
+	}
+	report, err := s.writeEvents(ctx, folder, o)
+	if err != nil {
+		if errors.Is(err, openlineage.ErrWindow) {
+			return &exitError{ExitUsage, err, "--window 1h, 2h, 3h, 4h, 6h, 8h, 12h or 24h"}
+		}
+		return ledgerError(folder, err)
+	}
+	// Standard output may be the events themselves.
+	_, err = fmt.Fprintf(s.err, "%d runs of %d records; %d records read no department's column\n", report.Runs, report.Records, report.Others)
+	return err
+}
+
+func (s *streams) writeEvents(ctx context.Context, folder string, o *openLineage) (report openlineage.Report, err error) {
+	to := s.out
+	if o.out != "-" {
+		file, err := os.OpenFile(o.out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return report, err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		to = file
+	}
+	b := bufio.NewWriter(to)
+	report, err = openlineage.Export(ctx, folder, b, o.options)
+	return report, errors.Join(err, b.Flush())
+}
+
+// levelsOfCopy names the levels of a copied ledger: as a configuration that is
+// named has them, or by default.
+func levelsOfCopy(path string) (schema.Levels, error) {
+	if path == "" {
+		return schema.DefaultLevels(), nil
+	}
+	cfg, err := located(path)
+	if err != nil {
+		return nil, err
+	}
+	return levelsOf(cfg), nil
+}
+
+func dayOrInstant(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range [...]string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &exitError{ExitUsage, fmt.Errorf("%q is neither a day nor an instant", text), "2026-03-01, or 2026-03-01T08:00:00Z"}
+}
