@@ -120,6 +120,9 @@ func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry
 			record.Counts = make([]lineage.Counts, len(record.Uses))
 			for j := range record.Uses {
 				record.Level = max(record.Level, record.Uses[j].Level)
+				if record.Uses[j].Use.ByStatement() {
+					record.Counts[j].Clear = uint32(r.IntN(3))
+				}
 				if record.Uses[j].Use == lineage.Select {
 					record.Counts[j] = lineage.Counts{Clear: uint32(r.IntN(3)), Masked: uint32(r.IntN(2)), Withheld: uint32(r.IntN(2))}
 				}
@@ -207,7 +210,7 @@ func expected(f *Filter, entries []lineage.Entry) (out []uint64) {
 				continue
 			}
 			c := r.Counts[j]
-			fits = fits || f.Any || u.Use != lineage.Select && f.Outcome == Used ||
+			fits = fits || f.Any || u.Use != lineage.Select && f.Outcome == Used && c.Clear > 0 ||
 				u.Use == lineage.Select && (f.Outcome == Clear && c.Clear > 0 || f.Outcome == Masked && c.Masked > 0 || f.Outcome == Withheld && c.Withheld > 0)
 		}
 		if fits {

@@ -37,12 +37,16 @@ func countsOf(r *lineage.Record, use int) lineage.Counts {
 }
 
 // outcomesOfUse is the set of the outcomes of one use, a bit each. A selected
-// field without a cell (no row, a null parent) has none.
+// field without a cell (no row, a null parent) has none, nor a filter whose
+// statement was not sent.
 func outcomesOfUse(r *lineage.Record, use int) (bits byte) {
-	if r.Uses[use].Use != lineage.Select {
+	c := countsOf(r, use)
+	switch kind := r.Uses[use].Use; {
+	case kind.ByStatement() && c.Clear == 0:
+		return 0
+	case kind != lineage.Select:
 		return 1 << Used
 	}
-	c := countsOf(r, use)
 	if c.Clear > 0 {
 		bits |= 1 << Clear
 	}
@@ -55,9 +59,12 @@ func outcomesOfUse(r *lineage.Record, use int) (bits byte) {
 	return bits
 }
 
-// cellsOf is the number of cells of a use that fared so.
+// cellsOf is the number of cells of a use that fared so. Statements are none.
 func cellsOf(r *lineage.Record, use int, o Outcome) uint32 {
 	c := countsOf(r, use)
+	if r.Uses[use].Use.ByStatement() {
+		return 0
+	}
 	switch o {
 	case Clear:
 		return c.Clear

@@ -108,6 +108,7 @@ func (g *traffic) counts(uses []lineage.Use) []lineage.Counts {
 	for i := range uses {
 		switch n := g.r.IntN(10); {
 		case uses[i].Use != lineage.Select:
+			out[i].Clear = 1
 		case n < 7:
 			out[i].Clear = rows
 		case n < 9:

@@ -41,7 +41,7 @@ func (x *export) tables(r *run) (out []dataset) {
 	departments := make(map[key]string)
 	for i := range r.job.uses {
 		u := &r.job.uses[i]
-		if !ofDepartment(*u) {
+		if !ofDepartment(*u) || !r.read(i) {
 			continue
 		}
 		var k key
@@ -74,6 +74,19 @@ func (x *export) tables(r *run) (out []dataset) {
 		out = append(out, dataset{k.namespace, k.name, f})
 	}
 	return out
+}
+
+// read reports whether a use came to something: a query that could have used a
+// column, and had no row or sent no statement, did not.
+func (r *run) read(use int) bool {
+	switch r.job.uses[use].Use {
+	case lineage.Aggregate, lineage.Group:
+		return true
+	case lineage.Ref: // of a key of several columns the first alone is counted
+		return r.rows > 0
+	default:
+		return r.counts[use].clear > 0 || r.counts[use].masked > 0
+	}
 }
 
 // answers are the output: what the application was given in the window.
@@ -165,7 +178,7 @@ func lineageOf(r *run) *columnLineage {
 	}
 	for i := range r.job.uses {
 		u := &r.job.uses[i]
-		if !ofDepartment(*u) || u.Column == "" {
+		if !ofDepartment(*u) || u.Column == "" || !r.read(i) {
 			continue
 		}
 		to := u.Coordinate.String()
@@ -176,6 +189,10 @@ func lineageOf(r *run) *columnLineage {
 			fields[to].add(u, t)
 		}
 		c := r.counts[i]
+		if u.Use.ByStatement() {
+			whole.add(u, indirect[u.Use]) // its count is of statements
+			continue
+		}
 		switch {
 		case u.Use == lineage.Ref && handles[u.Coordinate.Type]:
 			to = schema.Coordinate{Type: u.Coordinate.Type, Field: refField}.String()

@@ -49,12 +49,17 @@ func newborn() []lineage.Use {
 }
 
 // cells of one record of newborn: the name shown in one row and masked in
-// another, the phone withheld.
+// another, the phone withheld; no statement had an order.
 func cells() []lineage.Counts {
 	out := make([]lineage.Counts, len(newborn()))
 	out[0] = lineage.Counts{Clear: 1, Masked: 1}
 	out[1] = lineage.Counts{Masked: 2}
 	out[5] = lineage.Counts{Withheld: 2}
+	for i, u := range newborn() {
+		if u.Use.ByStatement() && u.Use != lineage.Sort {
+			out[i].Clear = 1
+		}
+	}
 	out[7] = lineage.Counts{Clear: 2}
 	out[8] = lineage.Counts{Clear: 2}
 	return out
@@ -329,7 +334,7 @@ func TestFacets(t *testing.T) {
 				transformation{"DIRECT", "AGGREGATION", "part of a number over many rows, with noise where its level asks for it", true, 0})}},
 		},
 		Dataset: []input{
-			birth("area", indirect[lineage.Group]), birth("day", indirect[lineage.Sort]), birth("mother", indirect[lineage.Join]),
+			birth("area", indirect[lineage.Group]), birth("mother", indirect[lineage.Join]),
 			person("area", indirect[lineage.Scope]), person("id_number", indirect[lineage.Filter]), person("phone", indirect[lineage.Match]),
 		},
 	}
@@ -346,6 +351,9 @@ func TestFacets(t *testing.T) {
 	}
 	if diff := cmp.Diff(tagged, in.Facets.Tags.Tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	if c := e.Inputs[0].Facets.Schema.Fields; !slices.Equal(c, []column{{"area"}, {"mother"}, {"weight"}}) {
+		t.Errorf("columns of births: %v; the order's was not used", c)
 	}
 	if p := e.Outputs[0].Facets.Tags.Tags; len(p) != 1 || p[0].Value != "newborn-registration" {
 		t.Errorf("purposes %+v", p)
