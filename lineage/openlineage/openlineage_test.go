@@ -321,7 +321,9 @@ func TestFacets(t *testing.T) {
 	})
 	e := parse(t, text)[at]
 	const n = 4 * 18 // records of it
-	person := func(field string, w ...transformation) input { return input{"weir://public_security", "person", field, w} }
+	person := func(field string, w ...transformation) input {
+		return input{"weir://public_security", "person", field, w}
+	}
 	birth := func(field string, w ...transformation) input { return input{"weir://health", "birth", field, w} }
 	want := columnLineage{
 		facet: facetOf(lineageSchema),
@@ -346,7 +348,10 @@ func TestFacets(t *testing.T) {
 		t.Errorf("input %+v", in)
 	}
 	tagged := []tag{
-		{"level", "L2", tagSource, "area"}, {"level", "L3", tagSource, "full_name"}, {"level", "L4", tagSource, "id_number"}, {"level", "L4", tagSource, "phone"},
+		{"level", "L2", tagSource, "area"},
+		{"level", "L3", tagSource, "full_name"},
+		{"level", "L4", tagSource, "id_number"},
+		{"level", "L4", tagSource, "phone"},
 		{"classification", "L4", tagSource, ""},
 	}
 	if diff := cmp.Diff(tagged, in.Facets.Tags.Tags); diff != "" {
