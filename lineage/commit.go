@@ -185,13 +185,60 @@ func (l *Log) write(g *group) error {
 		// Give back what was taken, for others on the disk and for whoever reads
 		// the file meanwhile. If that fails too, the next attempt covers it.
 		_ = l.file.Truncate(g.offset)
+		l.end, l.room = g.offset, g.offset
 		return fmt.Errorf("write %s: %w", l.path(g.ordinal), err)
 	}
+	l.end = g.offset + int64(len(g.buf))
+	l.makeRoom()
+	return nil
+}
+
+// makeRoom writes zeroes behind the last group when there are none left; the
+// group's sync makes them last. A group that is written over zeroes changes
+// neither the file's size nor where it lies on the disk, so that its sync waits
+// for its own bytes alone, and not for the file system's journal and with it for
+// whatever else the machine writes. A disk that has no place for zeroes may
+// still have some for records.
+func (l *Log) makeRoom() {
+	if l.end < l.room {
+		return
+	}
+	l.room = l.end
+	to := min(l.end+l.config.Room, l.config.SegmentSize)
+	if l.full || to <= l.end {
+		return
+	}
+	n, err := l.file.WriteAt(make([]byte, to-l.end), l.end)
+	if err != nil || l.end+int64(n) < to {
+		l.full = l.file.Truncate(l.end) == nil
+		return
+	}
+	l.room = to
+}
+
+// trim takes the zeroes that were not needed off the file; they are never in a
+// segment that has another behind it.
+func (l *Log) trim() error {
+	if l.room <= l.end {
+		return nil
+	}
+	if err := l.file.Truncate(l.end); err != nil {
+		return fmt.Errorf("trim %s: %w", l.path(l.fileOrdinal), err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("%w of %s: %w", errSync, l.path(l.fileOrdinal), err)
+	}
+	l.room = l.end
 	return nil
 }
 
 // nextFile begins a segment's file. Everything in the one before is synced.
 func (l *Log) nextFile(ordinal uint64) error {
+	if l.file != nil {
+		if err := l.trim(); err != nil {
+			return err
+		}
+	}
 	path := l.path(ordinal)
 	var file File
 	var err error
@@ -208,6 +255,7 @@ func (l *Log) nextFile(ordinal uint64) error {
 		_ = l.file.Close() // synced; nothing is left to lose
 	}
 	l.file, l.fileOrdinal = file, ordinal
+	l.end, l.room, l.full = 0, 0, false
 	if err := l.config.Files.SyncDir(l.config.Dir); err != nil {
 		return fmt.Errorf("%w of %s: %w", errSync, l.config.Dir, err)
 	}

@@ -32,6 +32,8 @@ type File interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
+	// Sync returns when what was written can be read after a power cut: the
+	// bytes, and the size as far as reading them needs it.
 	Sync() error
 	Size() (int64, error)
 }

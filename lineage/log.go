@@ -18,6 +18,9 @@ type Config struct {
 	Origin string // name of this node, unique in the installation
 	// SegmentSize is after how many bytes a new file is begun. Default 64 MiB.
 	SegmentSize int64
+	// Room is how many zeroes are written ahead of the records at a time.
+	// Default 256 KiB; negative for none.
+	Room int64
 	// QueueSize is how many records may wait for the group that is being
 	// written; then Append blocks. Default 8192.
 	QueueSize int
@@ -46,6 +49,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20
+	}
+	if c.Room == 0 {
+		c.Room = 256 << 10
 	}
 	if c.QueueSize == 0 {
 		c.QueueSize = 8192
@@ -112,7 +118,9 @@ type Log struct {
 	// Of the committer alone.
 	file        File
 	fileOrdinal uint64
-	reuse       bool // the first file exists, empty
+	reuse       bool  // the first file exists, empty
+	end, room   int64 // of the file: of its frames, and of the zeroes behind them
+	full        bool  // the disk had no place for zeroes in this file
 }
 
 // Stats are figures for metrics, since the log was opened.
@@ -313,6 +321,9 @@ func (l *Log) Close() error {
 	var err error
 	if l.stats.Queued > 0 || l.down != nil {
 		err = fmt.Errorf("close lineage log: %d records, whose answers were refused, are not on disk: %w", l.stats.Queued, l.down)
+	}
+	if l.down == nil {
+		err = errors.Join(err, l.trim())
 	}
 	return errors.Join(err, l.file.Close(), l.lock.Close())
 }

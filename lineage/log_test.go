@@ -21,6 +21,9 @@ func openMem(t testing.TB, files FS, config Config) *Log {
 	t.Helper()
 	config.Dir, config.Origin, config.Files = "log", "node-a", files
 	config.RetryEvery = time.Millisecond
+	if config.Room == 0 {
+		config.Room = -1 // see room_test.go
+	}
 	if config.Fatal == nil {
 		config.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
 	}

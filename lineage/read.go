@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Read gives the records of the log in a folder, from a sequence on, in order.
@@ -88,8 +89,7 @@ func (r *reader) frame() (frame, error) {
 		return nil, err
 	}
 	isLast := err != nil
-	r.scan.forget()
-	f, err = r.scan.next()
+	f, err = r.again()
 	switch {
 	case err == nil:
 		if !isLast {
@@ -123,6 +123,33 @@ func (r *reader) frame() (frame, error) {
 		chain: last.chain, linked: true,
 	}
 	return nil, nil
+}
+
+// again looks at the same place anew. A frame is written over zeroes while it is
+// read, page by page, and not always seen in this order: what does not hold is
+// looked at once more, and a few times, before it is said to be damaged.
+func (r *reader) again() (f frame, err error) {
+	var torn *tornError
+	for tries := 0; ; tries++ {
+		r.scan.forget()
+		f, err = r.scan.next()
+		if !errors.As(err, &torn) || torn.short || tries == 5 || !r.written() {
+			return f, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// written reports whether the file may be written at this moment: it has zeroes
+// at its end, which the writer takes off when it is done with it.
+func (r *reader) written() bool {
+	size, err := r.file.Size()
+	if err != nil || size < fade {
+		return false
+	}
+	var end [fade]byte
+	n, _ := r.file.ReadAt(end[:], size-fade)
+	return zero(end[:n])
 }
 
 // unfinished tells a frame that is being written, io.EOF, from one whose length

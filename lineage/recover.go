@@ -149,6 +149,9 @@ func (s *scanner) cut(fs FS, file File, torn *tornError) (out recovered, err err
 	if synced {
 		return out, s.corrupt(torn.offset, fmt.Sprintf("%s, and a later group is whole at byte %d", torn.reason, at))
 	}
+	if size, err = s.written(torn.offset, size); err != nil {
+		return out, err
+	}
 	end := torn.offset
 	if !s.started {
 		if !torn.short && !s.begun() {
@@ -157,8 +160,8 @@ func (s *scanner) cut(fs FS, file File, torn *tornError) (out recovered, err err
 		end = 0
 	}
 	out.chain, out.reuse = s.chain, !s.started
-	out.File, out.Offset, out.Bytes = s.path, end, size-end
-	if out.Bytes > 0 {
+	if size = max(size, end); size > end {
+		out.File, out.Offset, out.Bytes = s.path, end, size-end
 		if out.Kept, err = s.keep(fs, file, end, size); err != nil {
 			return out, fmt.Errorf("keep an unfinished write: %w", err)
 		}
@@ -170,6 +173,22 @@ func (s *scanner) cut(fs FS, file File, torn *tornError) (out recovered, err err
 		return out, fmt.Errorf("cut off an unfinished write: %w", err)
 	}
 	return out, nil
+}
+
+// written is where the zeroes begin that a file ends in: those were written
+// ahead, and are nothing that a crash left unfinished. A few behind other bytes
+// may well be a frame's own.
+func (s *scanner) written(from, size int64) (int64, error) {
+	b := make([]byte, max(0, size-from))
+	n, err := s.file.ReadAt(b, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("%s: %w", s.path, err)
+	}
+	rest := bytes.TrimRight(b[:n], "\x00")
+	if len(rest) > 0 && n-len(rest) < headerSize {
+		rest = b[:n]
+	}
+	return from + int64(len(rest)), nil
 }
 
 // begun reports whether a file without a sound first frame can be a segment all

@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -75,7 +76,7 @@ func segments(fs FS, dir string) ([]uint64, error) {
 type tornError struct {
 	offset int64
 	reason string
-	short  bool // the file ends within the frame
+	short  bool // the file, or what was written over its zeroes, ends within the frame
 }
 
 func (e *tornError) Error() string { return e.reason }
@@ -142,27 +143,77 @@ func (s *scanner) next() (frame, error) {
 	if len(header) < headerSize {
 		return nil, &tornError{s.offset, "the file ends within a frame's header", true}
 	}
+	if zero(header) {
+		return nil, &tornError{s.offset, "the file goes on with zeroes", true}
+	}
 	length := bodyLength(header)
 	if length > maxBody {
 		return nil, &tornError{s.offset, "the length of the frame is out of bounds", false}
 	}
 	whole := headerSize + int(length)
-	bytes, err := s.view(whole)
+	b, err := s.view(whole)
 	if err != nil {
 		return nil, err
 	}
-	if len(bytes) < whole {
+	if len(b) < whole {
 		return nil, &tornError{s.offset, "the file ends within a frame", true}
 	}
-	f := frame(bytes)
+	f := frame(b)
 	if !f.sound() {
-		return nil, &tornError{s.offset, "the checksum of the frame is wrong", false}
+		fading, err := s.fading(f)
+		if err != nil {
+			return nil, err
+		}
+		return nil, &tornError{s.offset, "the checksum of the frame is wrong", fading}
 	}
 	if err := s.accept(f); err != nil {
 		return nil, err
 	}
 	s.offset += int64(whole)
 	return f, nil
+}
+
+// fade is how many zeroes at the end of a frame tell that it was not written to
+// its end. Frames end in what is drawn or digested, or in names.
+const fade = 16
+
+// fading reports whether an unsound frame is the beginning of one over the
+// zeroes that were written ahead: it ends in zeroes, and so does the file.
+func (s *scanner) fading(f frame) (bool, error) {
+	if !zero(f[len(f)-fade:]) {
+		return false, nil
+	}
+	return zeroFrom(s.file, s.offset+int64(len(f)))
+}
+
+// zero reports whether there is nothing but zeroes.
+func zero(b []byte) bool {
+	var zeroes [4096]byte
+	for len(b) > len(zeroes) {
+		if !bytes.Equal(b[:len(zeroes)], zeroes[:]) {
+			return false
+		}
+		b = b[len(zeroes):]
+	}
+	return bytes.Equal(b, zeroes[:len(b)])
+}
+
+// zeroFrom reports whether a file holds nothing but zeroes from an offset on.
+func zeroFrom(file io.ReaderAt, offset int64) (bool, error) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := file.ReadAt(b, offset)
+		if !zero(b[:n]) {
+			return false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		offset += int64(n)
+	}
 }
 
 func (s *scanner) magic() error {
@@ -237,6 +288,9 @@ func (s *scanner) syncedAfter(offset, size int64) (int64, bool, error) {
 		return 0, false, fmt.Errorf("%s: %w", s.path, err)
 	}
 	rest = rest[:n]
+	if zero(rest) {
+		return 0, false, nil
+	}
 	for i := 1; i+headerSize <= len(rest); i++ {
 		f := frame(rest[i:])
 		kind := f.kind()

@@ -191,3 +191,65 @@ func TestTreeFails(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// TestVerifyRoom: a copy of a running log goes on with zeroes behind its last
+// frame, which is sound and needs no word. Anything behind zeroes is not, nor
+// are zeroes in a segment that has another behind it.
+func TestVerifyRoom(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ledger")
+	n := open(t, dir, func(c *lineage.Config, _ *Config) { c.SegmentSize = 1 << 20 })
+	n.proven(n.append(50))
+	running := copied(t, dir)
+	n.close()
+	path := lastSegment(t, running)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b[len(b)-1] != 0 || len(b) < 200<<10 {
+		t.Fatal("there is no room: the test is about nothing")
+	}
+	r, err := verify.Folder(t.Context(), running, verify.Options{Key: n.key.Public()})
+	if err != nil || strings.Contains(strings.Join(r.Notes, " "), "ends within") {
+		t.Errorf("%v, %v", err, r)
+	}
+	b[len(b)-100] = 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.Folder(t.Context(), running, verify.Options{Key: n.key.Public()}); err == nil || !strings.Contains(err.Error(), "zeroes stand where a frame is due") {
+		t.Errorf("something behind zeroes: %v", err)
+	}
+
+	// Closed in order, and begun again: the first segment is trimmed.
+	again := open(t, dir, nil)
+	again.proven(again.append(5))
+	again.close()
+	first := filepath.Join(dir, "0000000000000001.wal")
+	if b, err = os.ReadFile(first); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(first, append(b, make([]byte, 500)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.Folder(t.Context(), dir, verify.Options{Key: n.key.Public()}); err == nil {
+		t.Error("zeroes behind a finished segment are not seen")
+	}
+}
+
+// TestUntil: batches take at most a tenth of the time, and wait for no longer
+// than the next checkpoint.
+func TestUntil(t *testing.T) {
+	l := &Ledger{config: Config{Every: 50 * time.Millisecond, CheckpointEvery: time.Second}}
+	for took, want := range map[time.Duration]time.Duration{
+		0:                      50 * time.Millisecond,
+		5 * time.Millisecond:   45 * time.Millisecond,
+		20 * time.Millisecond:  180 * time.Millisecond,
+		500 * time.Millisecond: time.Second,
+		2 * time.Second:        time.Second,
+	} {
+		if got := l.until(took); got != want {
+			t.Errorf("after %v it waits %v, want %v", took, got, want)
+		}
+	}
+}

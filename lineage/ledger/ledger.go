@@ -58,7 +58,8 @@ type Config struct {
 	Dir    string // the log's folder; the tree is in its folder "tree"
 	Source Log
 	Key    *Key
-	// Every is the least time between two batches. Default 50 ms.
+	// Every is the least time between two batches. Default 50 ms. Batches that
+	// take long come less often, but once in CheckpointEvery at least.
 	Every time.Duration
 	// Heartbeat is the most time between two batches. Default 60 s.
 	Heartbeat time.Duration
@@ -243,19 +244,21 @@ func (l *Ledger) resume() error {
 // run builds until the ledger is closed.
 func (l *Ledger) run() {
 	defer close(l.done)
-	ticker := time.NewTicker(l.config.Every)
-	defer ticker.Stop()
+	timer := time.NewTimer(l.config.Every)
+	defer timer.Stop()
 	l.beat = l.config.Clock()
 	for {
 		closing := false
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-l.quit:
 			closing = true
 		}
+		start := time.Now()
 		err := l.build()
 		l.note(err)
 		l.look()
+		timer.Reset(l.until(time.Since(start)))
 		if closing {
 			return
 		}
@@ -263,6 +266,17 @@ func (l *Ledger) run() {
 			l.pause()
 		}
 	}
+}
+
+// share is which part of the time batches may take, one in so many: the disk
+// and the processor are the gate's first.
+const share = 10
+
+// until is how long the next batch waits after one that took so long: the least
+// time, more where the machine is busy, and never more than until the next
+// checkpoint, before which nothing in a batch can be proven by it.
+func (l *Ledger) until(took time.Duration) time.Duration {
+	return max(l.config.Every-took, min((share-1)*took, l.config.CheckpointEvery))
 }
 
 // retryEvery is the pause after a failure.

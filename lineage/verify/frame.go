@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -64,6 +65,10 @@ func (f frame) fault() string {
 // or a crash, may leave at the very end.
 var errUnfinished = errors.New("the file ends within a frame")
 
+// errRoom is the end of the frames in a file that goes on with the zeroes that
+// the writer has put ahead of itself.
+var errRoom = errors.New("the file goes on with zeroes")
+
 // segment reads the frames of one file, each by itself.
 type segment struct {
 	path   string
@@ -107,7 +112,8 @@ type fault struct {
 func (f *fault) Error() string { return f.reason }
 
 // next gives the next frame, valid until the call after it; io.EOF between two
-// frames, errUnfinished within one, a *fault where it is not sound.
+// frames, errRoom before zeroes, errUnfinished within a frame, a *fault where it
+// is not sound.
 func (s *segment) next() (frame, error) {
 	f := frame{offset: s.offset}
 	header, err := s.r.Peek(headerSize)
@@ -119,6 +125,9 @@ func (s *segment) next() (frame, error) {
 			err = errUnfinished
 		}
 		return f, err
+	}
+	if zero(header) {
+		return f, s.room(&fault{s.offset, "zeroes stand where a frame is due"}, errRoom)
 	}
 	length := binary.LittleEndian.Uint32(header[4:])
 	if length > maxBody {
@@ -136,11 +145,44 @@ func (s *segment) next() (frame, error) {
 		return f, err
 	}
 	if reason := f.fault(); reason != "" {
-		return f, &fault{s.offset, reason}
+		bad := &fault{s.offset, reason}
+		if zero(f.bytes[whole-fade:]) {
+			return f, s.room(bad, errUnfinished)
+		}
+		return f, bad
 	}
 	s.offset += int64(whole)
 	return f, nil
 }
+
+// fade is how many zeroes at the end of a frame tell that it was not written to
+// its end: the writer writes over zeroes.
+const fade = 16
+
+// room is the given end where nothing but zeroes follows, and otherwise the
+// fault.
+func (s *segment) room(bad *fault, end error) error {
+	for {
+		b, err := s.r.Peek(1)
+		if len(b) == 0 {
+			if errors.Is(err, io.EOF) {
+				return end
+			}
+			return err
+		}
+		if b, err = s.r.Peek(s.r.Buffered()); err != nil {
+			return err
+		}
+		if !zero(b) {
+			return bad
+		}
+		if _, err := s.r.Discard(len(b)); err != nil {
+			return err
+		}
+	}
+}
+
+func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func (s *segment) close() { _ = s.file.Close() }
 

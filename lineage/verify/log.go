@@ -117,8 +117,10 @@ func (l *log) next(buf []byte) (item, error) {
 			l.seg.close()
 			l.seg = nil
 			l.at++
-		case last && (errors.Is(err, errUnfinished) || errors.Is(err, io.EOF)):
-			l.truncated = l.seg.path
+		case last && (errors.Is(err, errUnfinished) || errors.Is(err, errRoom) || errors.Is(err, io.EOF)):
+			if !l.begun || !errors.Is(err, errRoom) {
+				l.truncated = l.seg.path
+			}
 			l.seg.close()
 			l.seg = nil
 			l.at++
@@ -140,7 +142,7 @@ func (l *log) found(offset int64, err error) error {
 	switch {
 	case errors.As(err, &bad):
 		f.Offset, f.Reason = bad.offset, bad.reason
-	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished):
+	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished), errors.Is(err, errRoom):
 		f.Reason = "the segment ends within a frame, though a later one is there"
 	default:
 		var path *os.PathError
