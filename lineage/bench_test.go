@@ -53,7 +53,7 @@ func BenchmarkAppend(b *testing.B) {
 
 func benchmarkAppend(b *testing.B, durability Durability, writers int) {
 	dir := b.TempDir()
-	l, err := Open(Config{Dir: dir, Origin: "bench"})
+	l, err := Open(Config{Reading: testReading, Dir: dir, Origin: "bench"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -115,15 +115,14 @@ func must[T any](v T, err error) T {
 
 // BenchmarkEncode is the part of Append under the lock.
 func BenchmarkEncode(b *testing.B) {
-	var e encoder
-	e.sequence = 1
+	e := encoderAt(chain{sequence: 1})
 	now := time.UnixMicro(1795000000000000)
 	buf := e.beginSegment(nil, "bench", 1, now)
 	r := sampleRecord()
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if buf, err = e.record(buf[:0], r, now, false); err != nil {
+		if buf, err = e.write(buf[:0], r, now, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -106,8 +106,7 @@ func drawRecord(t *rapid.T, shapes [][]Use) *Record {
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shapes := [][]Use{nil, drawUses(t), drawUses(t)}
-		var e encoder
-		e.chain = chain{sequence: 1, epoch: 1}
+		e := encoderAt(chain{sequence: 1, epoch: 1})
 		var last chain
 		linked := false
 		for ordinal := uint64(1); ordinal <= 2; ordinal++ {
@@ -118,12 +117,15 @@ func TestRoundTrip(t *testing.T) {
 			for range rapid.IntRange(0, 6).Draw(t, "records") {
 				r, at := drawRecord(t, shapes), drawTime(t)
 				var err error
-				if buf, err = e.record(buf, r, at, false); err != nil {
+				if buf, err = e.write(buf, r, at, false); err != nil {
 					t.Fatal(err)
 				}
 				want, times = append(want, r), append(times, at)
 			}
-			s := &scanner{file: bytes.NewReader(buf), path: "segment", ordinal: ordinal, chain: last, linked: linked}
+			s := &scanner{
+				file: bytes.NewReader(buf), path: "segment", ordinal: ordinal, chain: last, linked: linked,
+				decoder: decoder{find: e.keys.find},
+			}
 			for n := 0; ; {
 				f, err := s.next()
 				if errors.Is(err, io.EOF) {
@@ -138,15 +140,15 @@ func TestRoundTrip(t *testing.T) {
 				if f.kind() != frameRecord {
 					continue
 				}
-				got, at, err := s.decoder.record(f.body())
-				if err != nil {
+				var got Entry
+				if err := s.decoder.record(f, &got); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want[n], &got); diff != "" {
+				if diff := cmp.Diff(want[n], &got.Record); diff != "" {
 					t.Fatalf("record %d (-want +got):\n%s", n, diff)
 				}
-				if !at.Equal(times[n]) {
-					t.Fatalf("time %s, want %s", at, times[n])
+				if !got.Time.Equal(times[n]) {
+					t.Fatalf("time %s, want %s", got.Time, times[n])
 				}
 				n++
 			}
@@ -162,13 +164,13 @@ func TestDecoderBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRecord(t, [][]Use{drawUses(t)})
 		now := time.UnixMicro(1795000000000000)
-		e := encoder{chain: chain{sequence: 1, epoch: 1}}
-		buf, err := e.record(e.beginSegment(nil, "n", 1, now), r, now, false)
+		e := encoderAt(chain{sequence: 1, epoch: 1})
+		buf, err := e.write(e.beginSegment(nil, "n", 1, now), r, now, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var frames []frame
-		s := &scanner{file: bytes.NewReader(buf), ordinal: 1}
+		s := &scanner{file: bytes.NewReader(buf), ordinal: 1, decoder: decoder{find: e.keys.find}}
 		for {
 			f, err := s.next()
 			if err != nil {
@@ -178,6 +180,10 @@ func TestDecoderBounds(t *testing.T) {
 		}
 		f := rapid.SampledFrom(frames).Draw(t, "frame")
 		body := f.body()
+		secret := f.key() != 0
+		if secret { // what the key's holder may have written
+			body, _ = s.decoder.decrypt(e.keys.known[KeyName{MonthOf(now), r.Level}], f, nil)
+		}
 		for range rapid.IntRange(1, 4).Draw(t, "damages") {
 			if len(body) == 0 {
 				break
@@ -188,30 +194,36 @@ func TestDecoderBounds(t *testing.T) {
 			body = body[:rapid.IntRange(0, len(body)).Draw(t, "length")]
 		}
 		d := s.decoder
+		p := parser{b: body}
 		switch f.kind() {
 		case frameRecord:
-			_, _, _ = d.record(body)
+			_, _, _ = d.parse(d.keys[0], body)
+		case frameContext:
+			p.context()
+		case frameShape:
+			p.shape()
 		case frameSegment:
-			_, _ = d.segment(body)
-		case frameContext, frameShape, frameName, frameClose, frameTypes:
-			_ = d.entry(f.kind(), body)
+			_, _ = d.segment(append(f[:headerSize:headerSize], body...), FrameHash{})
+		case frameKey:
+			_ = d.addKey(append(f[:headerSize:headerSize], body...))
+		case frameName, frameClose, frameTypes:
 		}
 	})
 }
 
 // TestSize holds the budget of a record of 20 fields: 160 bytes.
 func TestSize(t *testing.T) {
-	e := encoder{chain: chain{sequence: 1 << 40, epoch: 1 << 20}}
+	e := encoderAt(chain{sequence: 1 << 40, epoch: 1 << 20})
 	now := time.UnixMicro(1795000000000000)
 	buf := e.beginSegment(nil, "node", 1, now)
 	r := sampleRecord()
 	for range 1000 {
-		buf = must(e.record(buf[:0], r, now.Add(8*time.Hour), false))
+		buf = must(e.write(buf[:0], r, now.Add(8*time.Hour), false))
 	}
 	if len(buf) > 160 {
 		t.Errorf("a record of %d fields takes %d bytes", len(r.Uses), len(buf))
 	}
-	if allocs := testing.AllocsPerRun(100, func() { buf = must(e.record(buf[:0], r, now, false)) }); allocs > 0 {
+	if allocs := testing.AllocsPerRun(100, func() { buf = must(e.write(buf[:0], r, now, false)) }); allocs > 0 {
 		t.Errorf("%v allocations per record of a known shape", allocs)
 	}
 }
@@ -219,16 +231,17 @@ func TestSize(t *testing.T) {
 // TestDictionary: equal shapes at different addresses are one entry, and the
 // cache of addresses stays bounded.
 func TestDictionary(t *testing.T) {
-	e := encoder{chain: chain{sequence: 1, epoch: 1}}
+	e := encoderAt(chain{sequence: 1, epoch: 1})
 	now := time.UnixMicro(0)
 	buf := e.beginSegment(nil, "node", 1, now)
+	name := KeyName{MonthOf(now), sampleRecord().Level}
 	for range maxShapeKeys + 10 {
-		buf = must(e.record(buf[:0], sampleRecord(), now, false))
+		buf = must(e.write(buf[:0], sampleRecord(), now, false))
 	}
-	if n := len(e.shapes); n != 1 {
+	if n := len(e.dictionaries[name].shapes); n != 1 {
 		t.Errorf("%d shapes", n)
 	}
-	if n := len(e.shapeKeys); n > maxShapeKeys {
+	if n := len(e.dictionaries[name].shapeKeys); n > maxShapeKeys {
 		t.Errorf("%d addresses are kept", n)
 	}
 }

@@ -12,109 +12,243 @@ import (
 // Entry is a record with the order and time that the log gave it.
 type Entry struct {
 	Position Position
-	Time     time.Time // to the microsecond, UTC
-	Record   Record
 	Hash     FrameHash // of the record's frame
+	Key      KeyName   // that the record is encrypted with
+	// Content says whether Time and Record are there.
+	Content Content
+	Time    time.Time // to the microsecond, UTC
+	Record  Record
 }
 
 // errBody is what is wrong with a sound frame whose body does not parse.
 var errBody = errors.New("the body of the frame does not parse")
 
-// decoder reads bodies; it holds the dictionary of one segment.
+// errCommitment is a frame that does not decrypt to what it commits to. The
+// frame is as it was written: whoever wrote it, or the key's file, is at fault.
+var errCommitment = errors.New("the frame decrypts to something else than it commits to")
+
+// decoder reads bodies; it holds the dictionaries of one segment.
 type decoder struct {
-	origin   string
-	base     int64
-	contexts []Record // only the fields of a context are set
-	shapes   []Record // only the fields of a shape are set
-	names    []string
+	crypter
+	// find gives the keys that a segment names; nil to look at the clear parts
+	// alone.
+	find func(KeyName, KeyID) (*dataKey, Content, error)
+	// keep says to keep what a disclosure needs.
+	keep   bool
+	origin string
+	base   int64
+	head   Disclosure // the segment's frame
+	hash   FrameHash  // its hash
+	keys   []*keyed
+	plain  []byte
+	refs   references // of the record read last
+
+	meaning []FrameHash
 }
 
-// segment reads a segment frame and forgets the dictionary before it.
-func (d *decoder) segment(body []byte) (ordinal uint64, err error) {
-	p := parser{b: body}
-	*d = decoder{origin: p.text()}
+// keyed is a key of the segment, and the dictionary that is encrypted with it.
+type keyed struct {
+	name     KeyName
+	id       KeyID
+	asked    bool // for the key
+	key      *dataKey
+	content  Content
+	contexts []meant[Record] // only the fields of a context are set
+	shapes   []meant[Record] // only the fields of a shape are set
+	names    []meant[string]
+}
+
+// meant is a dictionary entry.
+type meant[T any] struct {
+	value     T
+	hash      FrameHash
+	disclosed Disclosure
+}
+
+// references are the dictionary entries that a record refers to.
+type references struct {
+	context, shape uint64
+	names          []uint64
+}
+
+// Disclosure is a frame with what opens it.
+type Disclosure struct {
+	Frame []byte
+	// Opening is the blinding value and the plaintext; nil for a clear frame.
+	Opening []byte
+}
+
+// segment reads a segment frame and forgets the dictionaries before it.
+func (d *decoder) segment(f frame, hash FrameHash) (ordinal uint64, err error) {
+	if f.key() != 0 {
+		return 0, errBody
+	}
+	p := parser{b: f.body()}
+	d.origin, d.keys, d.hash = p.text(), nil, hash
 	ordinal = p.uvarint()
 	d.base = p.varint()
+	if d.keep {
+		d.head.Frame = append([]byte(nil), f...)
+	}
 	return ordinal, p.end()
 }
 
-// entry reads a dictionary frame.
-func (d *decoder) entry(kind frameType, body []byte) error {
-	p := parser{b: body}
-	switch kind {
+// addKey reads a key frame.
+func (d *decoder) addKey(f frame) error {
+	p := parser{b: f.body()}
+	k := &keyed{name: KeyName{Month(p.uvarint()), schema.Rank(p.byte())}}
+	copy(k.id[:], p.bytes(len(k.id)))
+	if f.key() != 0 || len(d.keys) == maxKeys {
+		return errBody
+	}
+	d.keys = append(d.keys, k)
+	return p.end()
+}
+
+// under finds the key of an encrypted frame.
+func (d *decoder) under(f frame) (*keyed, error) {
+	n := int(f.key())
+	if n == 0 || n > len(d.keys) || len(f.body()) < commitSize {
+		return nil, errBody
+	}
+	k := d.keys[n-1]
+	if k.asked || d.find == nil {
+		return k, nil
+	}
+	k.asked = true
+	var err error
+	k.key, k.content, err = d.find(k.name, k.id)
+	return k, err
+}
+
+// entry reads a dictionary frame, as far as its key is at hand.
+func (d *decoder) entry(f frame, hash FrameHash) error {
+	k, err := d.under(f)
+	if err != nil || k.key == nil {
+		return err
+	}
+	var ok bool
+	if d.plain, ok = d.decrypt(k.key, f, d.plain); !ok {
+		return errBody
+	}
+	if !d.holds(f, d.plain) {
+		return errCommitment
+	}
+	disclosed := d.disclose(f)
+	p := parser{b: d.plain}
+	switch f.kind() {
 	case frameContext:
-		var r Record
-		r.Level = schema.Rank(p.byte())
-		for _, s := range [...]*string{&r.Kind, &r.Application, &r.Department, &r.Purpose, &r.Status, &r.Code} {
-			*s = p.text()
-		}
-		r.Schema = p.packed()
-		r.Policy = p.packed()
-		if n := p.count(maxRoles); n > 0 {
-			r.Roles = make([]string, n)
-			for i := range r.Roles {
-				r.Roles[i] = p.text()
-			}
-		}
-		d.contexts = append(d.contexts, r)
+		k.contexts = append(k.contexts, meant[Record]{p.context(), hash, disclosed})
 	case frameShape:
-		var r Record
-		r.Operation = p.text()
-		r.Document = p.packed()
-		table := make([]string, p.count(5*maxUses))
-		for i := range table {
-			table[i] = p.text()
-		}
-		if n := p.count(maxUses); n > 0 {
-			r.Uses = make([]Use, n)
-		}
-		name := func() string {
-			i := p.uvarint()
-			if i >= uint64(len(table)) {
-				p.bad = true
-				return ""
-			}
-			return table[i]
-		}
-		for i := range r.Uses {
-			u := &r.Uses[i]
-			for _, s := range [...]*string{&u.Department, &u.Table, &u.Column, &u.Coordinate.Type, &u.Coordinate.Field} {
-				*s = name()
-			}
-			u.Level, u.Use = schema.Rank(p.byte()), UseKind(p.byte())
-			if u.Use > Tag {
-				p.bad = true
-			}
-		}
-		d.shapes = append(d.shapes, r)
+		k.shapes = append(k.shapes, meant[Record]{p.shape(), hash, disclosed})
 	case frameName:
-		d.names = append(d.names, string(p.bytes(len(body))))
-	case frameSegment, frameRecord, frameClose, frameTypes:
+		k.names = append(k.names, meant[string]{string(p.bytes(len(d.plain))), hash, disclosed})
+	case frameSegment, frameRecord, frameClose, frameKey, frameTypes:
 		return errBody
 	}
 	return p.end()
 }
 
-// record reads a record frame. Uses and roles are shared with other records of
-// the segment; the receiver does not change them.
-func (d *decoder) record(body []byte) (r Record, at time.Time, err error) {
+// disclose keeps what opens the frame that was decrypted last.
+func (d *decoder) disclose(f frame) Disclosure {
+	if !d.keep {
+		return Disclosure{}
+	}
+	return Disclosure{append([]byte(nil), f...), append(append([]byte(nil), d.blind[:]...), d.plain...)}
+}
+
+func (p *parser) context() (r Record) {
+	r.Level = schema.Rank(p.byte())
+	for _, s := range [...]*string{&r.Kind, &r.Application, &r.Department, &r.Purpose, &r.Status, &r.Code} {
+		*s = p.text()
+	}
+	r.Schema = p.packed()
+	r.Policy = p.packed()
+	if n := p.count(maxRoles); n > 0 {
+		r.Roles = make([]string, n)
+		for i := range r.Roles {
+			r.Roles[i] = p.text()
+		}
+	}
+	return r
+}
+
+func (p *parser) shape() (r Record) {
+	r.Operation = p.text()
+	r.Document = p.packed()
+	table := make([]string, p.count(5*maxUses))
+	for i := range table {
+		table[i] = p.text()
+	}
+	if n := p.count(maxUses); n > 0 {
+		r.Uses = make([]Use, n)
+	}
+	name := func() string {
+		i := p.uvarint()
+		if i >= uint64(len(table)) {
+			p.bad = true
+			return ""
+		}
+		return table[i]
+	}
+	for i := range r.Uses {
+		u := &r.Uses[i]
+		for _, s := range [...]*string{&u.Department, &u.Table, &u.Column, &u.Coordinate.Type, &u.Coordinate.Field} {
+			*s = name()
+		}
+		u.Level, u.Use = schema.Rank(p.byte()), UseKind(p.byte())
+		if u.Use > Tag {
+			p.bad = true
+		}
+	}
+	return r
+}
+
+// record reads a record frame as far as its key is at hand. Uses and roles are
+// shared with other records of the segment; the receiver does not change them.
+func (d *decoder) record(f frame, e *Entry) error {
+	k, err := d.under(f)
+	if err != nil {
+		return err
+	}
+	e.Key, e.Content = k.name, k.content
+	if k.key == nil {
+		return nil
+	}
+	var ok bool
+	if d.plain, ok = d.decrypt(k.key, f, d.plain); !ok {
+		return errBody
+	}
+	if e.Record, e.Time, err = d.parse(k, d.plain); err != nil {
+		return err
+	}
+	d.meaning = append(d.meaning[:0], d.hash, k.contexts[d.refs.context-1].hash, k.shapes[d.refs.shape-1].hash)
+	for _, id := range d.refs.names {
+		d.meaning = append(d.meaning, k.names[id-1].hash)
+	}
+	if !d.holds(f, d.plain, d.meaning...) {
+		return errCommitment
+	}
+	return nil
+}
+
+// parse reads a record's plaintext.
+func (d *decoder) parse(k *keyed, body []byte) (r Record, at time.Time, err error) {
 	p := parser{b: body}
 	f := p.uvarint()
 	now := d.base + p.varint()
 	c, s := p.uvarint(), p.uvarint()
-	if p.bad || f&^allFlags != 0 || c-1 >= uint64(len(d.contexts)) || s-1 >= uint64(len(d.shapes)) {
+	if p.bad || f&^allFlags != 0 || c-1 >= uint64(len(k.contexts)) || s-1 >= uint64(len(k.shapes)) {
 		return r, at, errBody
 	}
-	r = d.contexts[c-1]
-	shape := &d.shapes[s-1]
+	d.refs.context, d.refs.shape, d.refs.names = c, s, d.refs.names[:0]
+	r = k.contexts[c-1].value
+	shape := &k.shapes[s-1].value
 	r.Operation, r.Document, r.Uses = shape.Operation, shape.Document, shape.Uses
 	r.RequestID = p.packed()
 	r.Subject = p.packed()
 	if f&hasAttributes != 0 {
 		copy(r.Attributes[:], p.bytes(len(r.Attributes)))
-	}
-	if f&hasCase != 0 {
-		r.Case = p.packed()
 	}
 	if f&hasCounts != 0 {
 		r.Counts = p.counts(len(r.Uses))
@@ -129,20 +263,23 @@ func (d *decoder) record(body []byte) (r Record, at time.Time, err error) {
 		}
 	}
 	r.TagCount = uint64(len(r.Tags))
-	if f&hasTagCount != 0 {
-		r.TagCount = p.uvarint()
-	}
-	if f&hasTagDigest != 0 {
-		copy(r.TagDigest[:], p.bytes(len(r.TagDigest)))
-	}
 	if f&hasSources != 0 {
-		r.Sources = p.sources(d.names, now)
+		r.Sources = p.sources(k.names, now, &d.refs.names)
 	}
 	if f&hasSalt != 0 {
 		copy(r.Salt[:], p.bytes(len(r.Salt)))
 	}
 	if f&hasAnswer != 0 {
 		copy(r.Answer[:], p.bytes(len(r.Answer)))
+	}
+	if f&hasCase != 0 {
+		r.Case = p.packed()
+	}
+	if f&hasTagCount != 0 {
+		r.TagCount = p.uvarint()
+	}
+	if f&hasTagDigest != 0 {
+		copy(r.TagDigest[:], p.bytes(len(r.TagDigest)))
 	}
 	return r, time.UnixMicro(now).UTC(), p.end()
 }
@@ -255,7 +392,7 @@ func (p *parser) counts(uses int) []Counts {
 	return out
 }
 
-func (p *parser) sources(names []string, now int64) []SourceAge {
+func (p *parser) sources(names []meant[string], now int64, ids *[]uint64) []SourceAge {
 	out := make([]SourceAge, p.count(maxSources))
 	for i := range out {
 		head := p.uvarint()
@@ -264,8 +401,9 @@ func (p *parser) sources(names []string, now int64) []SourceAge {
 			p.bad = true
 			return nil
 		}
+		*ids = append(*ids, id)
 		out[i] = SourceAge{
-			Department: names[id-1],
+			Department: names[id-1].value,
 			Stale:      head&sourceStale != 0,
 			Failed:     head&sourceFailed != 0,
 		}

@@ -60,76 +60,155 @@ type shapeKey struct {
 // makes its uses anew for each request.
 const maxShapeKeys = 4096
 
-// dictionary gives ids to what records repeat. It lasts one segment, so that a
-// segment can be read alone.
-type dictionary struct {
-	contexts, shapes, names map[string]uint64
-	shapeKeys               map[shapeKey]uint64
+// reference is a dictionary entry: its number, and the frame that it stands in.
+type reference struct {
+	id   uint64
+	hash FrameHash
 }
 
-func newDictionary() dictionary {
-	return dictionary{
-		contexts: map[string]uint64{}, shapes: map[string]uint64{}, names: map[string]uint64{},
-		shapeKeys: map[shapeKey]uint64{},
+// dictionary gives ids to what the records of one key repeat. It lasts one
+// segment, so that a segment can be read alone, and is encrypted with the same
+// key, so that nothing of a record is left when the key is dropped.
+type dictionary struct {
+	number                  byte // of the key in the segment
+	key                     *dataKey
+	contexts, shapes, names map[string]reference
+	shapeKeys               map[shapeKey]reference
+}
+
+func newDictionary(number byte, key *dataKey) *dictionary {
+	return &dictionary{
+		number: number, key: key,
+		contexts: map[string]reference{}, shapes: map[string]reference{}, names: map[string]reference{},
+		shapeKeys: map[shapeKey]reference{},
 	}
 }
-
-func (d *dictionary) size() int { return len(d.contexts) + len(d.shapes) + len(d.names) }
 
 // encoder writes frames into a buffer. It is not safe for concurrent use.
 type encoder struct {
 	chain
-	dictionary
-	base    int64    // microseconds since 1970: times are differences from it
-	scratch []byte   // of dictionary keys
-	sources []uint64 // the ids of a record's departments
+	crypter
+	keys    *keys
+	segment FrameHash // of the segment's first frame
+	// dictionaries of the segment, by what its records are: two names may have
+	// one key.
+	dictionaries map[KeyName]*dictionary
+	numbers      byte // of keys in the segment
+	entries      int  // in all dictionaries
+	base         int64
+	month        monthSpan
+	scratch      []byte   // of dictionary keys
+	sources      []uint64 // the ids of a record's departments
+	meaning      []FrameHash
 }
 
-// beginSegment appends magic and segment frame and starts a fresh dictionary.
+// monthSpan spares the calendar: most records are of the month of the one
+// before.
+type monthSpan struct {
+	month    Month
+	from, to int64 // microseconds since 1970
+}
+
+func (s *monthSpan) of(now time.Time) Month {
+	at := now.UnixMicro()
+	if at < s.from || at >= s.to {
+		s.month = MonthOf(now)
+		s.from, s.to = s.month.Start().UnixMicro(), (s.month + 1).Start().UnixMicro()
+	}
+	return s.month
+}
+
+// size is how many dictionary entries the segment has; one more key than fits
+// needs a new segment as well.
+func (e *encoder) size() int {
+	if e.numbers > maxKeys/2 {
+		return maxDictionary
+	}
+	return e.entries
+}
+
+// beginSegment appends magic and segment frame and starts fresh dictionaries.
 func (e *encoder) beginSegment(buf []byte, origin string, ordinal uint64, now time.Time) []byte {
-	e.dictionary = newDictionary()
+	e.dictionaries, e.numbers, e.entries = map[KeyName]*dictionary{}, 0, 0
 	e.base = now.UnixMicro()
 	buf = append(buf, magic...)
 	start := len(buf)
-	buf = e.open(buf, frameSegment, true)
+	buf = e.open(buf, frameSegment, 0, true)
 	buf = appendText(buf, origin)
 	buf = binary.AppendUvarint(buf, ordinal)
 	buf = binary.AppendVarint(buf, e.base)
 	e.close(buf[start:])
+	e.segment = e.last
 	return buf
 }
 
 // end appends the mark of a log that was closed in order.
 func (e *encoder) end(buf []byte, startsGroup bool) []byte {
 	start := len(buf)
-	buf = e.open(buf, frameClose, startsGroup)
+	buf = e.open(buf, frameClose, 0, startsGroup)
 	e.close(buf[start:])
 	return buf
 }
 
+// keyNeededError is that a record waits for its key.
+type keyNeededError struct{ name KeyName }
+
+func (e *keyNeededError) Error() string { return "the data key " + e.name.String() + " is not at hand" }
+
+// dictionaryFor finds what a record is encrypted with, and appends the frame
+// that names the key where the segment has it for the first time.
+func (e *encoder) dictionaryFor(buf []byte, n KeyName, startsGroup bool) ([]byte, *dictionary, error) {
+	if d := e.dictionaries[n]; d != nil {
+		return buf, d, nil
+	}
+	used, key := e.keys.forWriting(n)
+	if key == nil {
+		return buf, nil, &keyNeededError{used}
+	}
+	if d := e.dictionaries[used]; d != nil {
+		e.dictionaries[n] = d
+		return buf, d, nil
+	}
+	if e.numbers == maxKeys {
+		return buf, nil, fmt.Errorf("%w: one segment has the records of %d months and levels", ErrLedgerUnavailable, maxKeys)
+	}
+	e.numbers++
+	d := newDictionary(e.numbers, key)
+	e.dictionaries[n], e.dictionaries[used] = d, d
+	start := len(buf)
+	buf = e.open(buf, frameKey, 0, startsGroup)
+	buf = binary.AppendUvarint(buf, uint64(used.Month))
+	buf = append(buf, byte(used.Level))
+	buf = append(buf, key.id[:]...)
+	e.close(buf[start:])
+	return buf, d, nil
+}
+
 // record appends a record and whatever it names for the first time. What it
-// appended before an error are whole dictionary entries, which harm nothing and
-// must be kept, since the dictionary counts on them.
+// appended before an error are whole frames, which harm nothing and must be
+// kept, since the dictionaries count on them.
 func (e *encoder) record(buf []byte, r *Record, now time.Time, startsGroup bool) ([]byte, error) {
 	empty := len(buf)
 	started := func() bool { return startsGroup && len(buf) == empty }
 
+	buf, d, err := e.dictionaryFor(buf, KeyName{e.month.of(now), r.Level}, startsGroup)
+	if err != nil {
+		return buf, err
+	}
 	e.scratch = appendContext(e.scratch[:0], r)
 	if len(e.scratch) > maxEntry {
 		return buf, fmt.Errorf("%w: its context takes more than %d bytes", ErrRecord, maxEntry)
 	}
-	contextID, known := e.contexts[string(e.scratch)]
+	context, known := d.contexts[string(e.scratch)]
 	if !known {
-		contextID = uint64(len(e.contexts) + 1)
-		e.contexts[string(e.scratch)] = contextID
-		buf = e.entry(buf, frameContext, started())
+		buf, context = e.entry(buf, d, frameContext, d.contexts, started())
 	}
 
 	key := shapeKey{n: len(r.Uses), operation: r.Operation, document: r.Document}
 	if key.n > 0 {
 		key.uses = &r.Uses[0]
 	}
-	shapeID, known := e.shapeKeys[key]
+	shape, known := d.shapeKeys[key]
 	if !known {
 		for i := range r.Uses {
 			if r.Uses[i].Use > Tag {
@@ -140,58 +219,73 @@ func (e *encoder) record(buf []byte, r *Record, now time.Time, startsGroup bool)
 		if len(e.scratch) > maxEntry {
 			return buf, fmt.Errorf("%w: its shape takes more than %d bytes", ErrRecord, maxEntry)
 		}
-		if shapeID, known = e.shapes[string(e.scratch)]; !known {
-			shapeID = uint64(len(e.shapes) + 1)
-			e.shapes[string(e.scratch)] = shapeID
-			buf = e.entry(buf, frameShape, started())
+		if shape, known = d.shapes[string(e.scratch)]; !known {
+			buf, shape = e.entry(buf, d, frameShape, d.shapes, started())
 		}
-		if len(e.shapeKeys) >= maxShapeKeys {
-			clear(e.shapeKeys)
+		if len(d.shapeKeys) >= maxShapeKeys {
+			clear(d.shapeKeys)
 		}
-		e.shapeKeys[key] = shapeID
+		d.shapeKeys[key] = shape
 	}
 
 	e.sources = e.sources[:0]
+	e.meaning = append(e.meaning[:0], e.segment, context.hash, shape.hash)
 	for i := range r.Sources {
-		name := r.Sources[i].Department
-		id, known := e.names[name]
+		name, known := d.names[r.Sources[i].Department]
 		if !known {
-			id = uint64(len(e.names) + 1)
-			e.names[name] = id
-			e.scratch = append(e.scratch[:0], name...)
-			buf = e.entry(buf, frameName, started())
+			e.scratch = append(e.scratch[:0], r.Sources[i].Department...)
+			buf, name = e.entry(buf, d, frameName, d.names, started())
 		}
-		e.sources = append(e.sources, id)
+		e.sources = append(e.sources, name.id)
+		e.meaning = append(e.meaning, name.hash)
 	}
 
 	first := started()
 	start := len(buf)
-	buf = e.open(buf, frameRecord, first)
-	buf = e.body(buf, r, contextID, shapeID, now.UnixMicro())
-	e.close(buf[start:])
+	buf = e.begin(buf, d, frameRecord, first)
+	buf = e.body(buf, r, context.id, shape.id, now.UnixMicro())
+	e.finish(buf[start:], d, e.meaning...)
 	return buf, nil
 }
 
-func (e *encoder) entry(buf []byte, t frameType, startsGroup bool) []byte {
-	start := len(buf)
-	buf = e.open(buf, t, startsGroup)
-	buf = append(buf, e.scratch...)
-	e.close(buf[start:])
-	return buf
+// begin appends an encrypted frame up to its plaintext.
+func (e *encoder) begin(buf []byte, d *dictionary, t frameType, startsGroup bool) []byte {
+	buf = e.open(buf, t, d.number, startsGroup)
+	return append(buf, make([]byte, commitSize)...)
 }
 
-// Flags of a record's body, in the order in which the parts follow.
+// finish encrypts the frame and closes it.
+func (e *encoder) finish(frame []byte, d *dictionary, meaning ...FrameHash) {
+	measure(frame)
+	e.seal(d.key, frame, meaning...)
+	e.close(frame)
+}
+
+// entry appends what stands in scratch to a dictionary.
+func (e *encoder) entry(buf []byte, d *dictionary, t frameType, to map[string]reference, startsGroup bool) ([]byte, reference) {
+	start := len(buf)
+	buf = e.begin(buf, d, t, startsGroup)
+	buf = append(buf, e.scratch...)
+	e.finish(buf[start:], d)
+	r := reference{uint64(len(to) + 1), e.last}
+	to[string(e.scratch)] = r
+	e.entries++
+	return buf, r
+}
+
+// Flags of a record's body, in the order in which the parts follow. What most
+// records have comes first, so that one byte is enough for them.
 const (
 	hasAttributes = 1 << iota
-	hasCase
 	hasCounts
 	hasRows
 	hasTags
-	hasTagCount
-	hasTagDigest
 	hasSources
 	hasSalt
 	hasAnswer
+	hasCase
+	hasTagCount
+	hasTagDigest
 	allFlags = 1<<iota - 1
 )
 
@@ -225,9 +319,6 @@ func (e *encoder) body(b []byte, r *Record, contextID, shapeID uint64, now int64
 	if f&hasAttributes != 0 {
 		b = append(b, r.Attributes[:]...)
 	}
-	if f&hasCase != 0 {
-		b = appendPacked(b, r.Case)
-	}
 	if f&hasCounts != 0 {
 		b = appendCounts(b, r.Counts)
 	}
@@ -240,12 +331,6 @@ func (e *encoder) body(b []byte, r *Record, contextID, shapeID uint64, now int64
 			b = append(b, r.Tags[i][:]...)
 		}
 	}
-	if f&hasTagCount != 0 {
-		b = binary.AppendUvarint(b, r.TagCount)
-	}
-	if f&hasTagDigest != 0 {
-		b = append(b, r.TagDigest[:]...)
-	}
 	if f&hasSources != 0 {
 		b = appendSources(b, r.Sources, e.sources, now)
 	}
@@ -254,6 +339,15 @@ func (e *encoder) body(b []byte, r *Record, contextID, shapeID uint64, now int64
 	}
 	if f&hasAnswer != 0 {
 		b = append(b, r.Answer[:]...)
+	}
+	if f&hasCase != 0 {
+		b = appendPacked(b, r.Case)
+	}
+	if f&hasTagCount != 0 {
+		b = binary.AppendUvarint(b, r.TagCount)
+	}
+	if f&hasTagDigest != 0 {
+		b = append(b, r.TagDigest[:]...)
 	}
 	return b
 }

@@ -271,7 +271,7 @@ func TestOpenOnSickDisk(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := Open(Config{Dir: "log", Origin: "node-a", Files: files}); !errors.Is(err, errSick) {
+		if _, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: files}); !errors.Is(err, errSick) {
 			t.Errorf("%s: %v", op, err)
 		}
 		files.fault = nil
@@ -375,7 +375,7 @@ func TestKillThenPowerCut(t *testing.T) {
 // It first checks that everything expected is there.
 func oneLife(t *testing.T, files *memFS, rnd *rand.Rand, power bool, life int, expected map[string]bool) (*memFS, error) {
 	l, err := Open(Config{
-		Dir: "log", Origin: "node-a", Files: files, SegmentSize: 3000, QueueSize: 8,
+		Reading: testReading, Dir: "log", Origin: "node-a", Files: files, SegmentSize: 3000, QueueSize: 8,
 		RetryEvery: 100 * time.Microsecond, Fatal: func(err error) { t.Errorf("fatal: %v", err) },
 	})
 	if err != nil {

@@ -6,9 +6,7 @@ type Reader struct{ r reader }
 
 // NewReader makes a reader that begins at a sequence, 0 or 1 for the first
 // record. The caller closes it.
-func NewReader(dir string, from uint64) *Reader {
-	return &Reader{r: reader{fs: OS(), dir: dir, from: from}}
-}
+func NewReader(f Folder, from uint64) *Reader { return &Reader{r: *newReader(f, from)} }
 
 // Next gives the next record. io.EOF says that there is none yet: Next may be
 // called again later and goes on where it was. Every frame is checked against

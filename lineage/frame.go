@@ -10,20 +10,30 @@ import (
 // size and a body; numbers are little-endian:
 //
 //	 0  4  CRC32C of everything after this field
-//	 4  4  length of the body
-//	 8  4  boot epoch
-//	12  8  sequence: a record's own; for other frames, that of the next record
-//	20 16  link: the first half of the SHA-256 of the previous frame, all of it
-//	36  1  type; the top bit marks the first frame of a commit group
-//	37  …  body
+//	 4  3  length of the body
+//	 7  1  number of the key that the body is encrypted with, 0 for a clear body
+//	 8  3  boot epoch
+//	11  6  sequence: a record's own; for other frames, that of the next record
+//	17 16  link: the first half of the SHA-256 of the previous frame, all of it
+//	33  1  type; the top bit marks the first frame of a commit group
+//	34  …  body
 //
 // The link crosses from segment to segment; the very first frame's is zero. The
 // mark of groups tells recovery what was synced: a group is written only after
 // the one before it has been.
 const (
-	magic      = "WEIRWAL\x01" // the last byte is the version of the format
-	headerSize = 37
+	magic      = "WEIRWAL\x02" // the last byte is the version of the format
+	atKey      = 7
+	atEpoch    = 8
+	atSequence = 11
+	atLink     = 17
+	atType     = 33
+	headerSize = 34
 	linkSize   = 16
+	// maxEpoch and maxSequence are what the header has room for: a restart every
+	// second for half a year, a million records a second for nine.
+	maxEpoch    = 1<<24 - 1
+	maxSequence = 1<<48 - 1
 	// maxBody is far above what the limits on records allow; a longer length is
 	// not believed.
 	maxBody   = 8 << 20
@@ -40,6 +50,7 @@ const (
 	frameName                         // dictionary: a department
 	frameRecord
 	frameClose // the log was closed in order; nothing follows in this file
+	frameKey   // dictionary: month, level and id of a data key
 	frameTypes
 )
 
@@ -59,24 +70,31 @@ type chain struct {
 
 // open appends an empty frame of a type; the body is appended after it, then
 // close is called with the length that the buffer had before.
-func (c *chain) open(buf []byte, t frameType, startsGroup bool) []byte {
+func (c *chain) open(buf []byte, t frameType, key byte, startsGroup bool) []byte {
 	var h [headerSize]byte
-	binary.LittleEndian.PutUint32(h[8:], c.epoch)
-	binary.LittleEndian.PutUint64(h[12:], c.sequence)
-	copy(h[20:36], c.last[:linkSize])
-	h[36] = byte(t)
+	h[atKey] = key
+	// Each is overwritten by the next where it is longer than its place.
+	binary.LittleEndian.PutUint32(h[atEpoch:], c.epoch)
+	binary.LittleEndian.PutUint64(h[atSequence:], c.sequence)
+	copy(h[atLink:], c.last[:linkSize])
+	h[atType] = byte(t)
 	if startsGroup {
-		h[36] |= groupMark
+		h[atType] |= groupMark
 	}
 	return append(buf, h[:]...)
 }
 
+// measure fills in the length of the body.
+func measure(frame []byte) {
+	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-headerSize)|uint32(frame[atKey])<<24)
+}
+
 // close fills in what depends on the body and moves the chain on.
 func (c *chain) close(frame []byte) {
-	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-headerSize))
+	measure(frame)
 	binary.LittleEndian.PutUint32(frame, crc32.Checksum(frame[4:], castagnoli))
 	c.last = sha256.Sum256(frame)
-	if frameType(frame[36]&^groupMark) == frameRecord {
+	if frameType(frame[atType]&^groupMark) == frameRecord {
 		c.sequence++
 	}
 }
@@ -84,18 +102,19 @@ func (c *chain) close(frame []byte) {
 // frame is a parsed view on the bytes of one frame.
 type frame []byte
 
-func (f frame) epoch() uint32    { return binary.LittleEndian.Uint32(f[8:]) }
-func (f frame) sequence() uint64 { return binary.LittleEndian.Uint64(f[12:]) }
+func (f frame) key() byte        { return f[atKey] }
+func (f frame) epoch() uint32    { return binary.LittleEndian.Uint32(f[atEpoch:]) & maxEpoch }
+func (f frame) sequence() uint64 { return binary.LittleEndian.Uint64(f[atSequence:]) & maxSequence }
 func (f frame) link() [linkSize]byte {
-	return [linkSize]byte(f[20:36])
+	return [linkSize]byte(f[atLink:atType])
 }
-func (f frame) kind() frameType   { return frameType(f[36] &^ groupMark) }
-func (f frame) startsGroup() bool { return f[36]&groupMark != 0 }
+func (f frame) kind() frameType   { return frameType(f[atType] &^ groupMark) }
+func (f frame) startsGroup() bool { return f[atType]&groupMark != 0 }
 func (f frame) body() []byte      { return f[headerSize:] }
 
 // bodyLength reads the length from a header; it is not to be believed before
 // the checksum agrees.
-func bodyLength(header []byte) uint32 { return binary.LittleEndian.Uint32(header[4:]) }
+func bodyLength(header []byte) uint32 { return binary.LittleEndian.Uint32(header[4:]) & 0xffffff }
 
 // sound reports whether the checksum of a whole frame agrees.
 func (f frame) sound() bool {

@@ -15,17 +15,6 @@ type Frame struct {
 	StartsGroup bool
 	// Bytes is the whole frame, valid until the next call.
 	Bytes []byte
-	// Meaning is what a record cannot be read without: the frames of its
-	// segment, its context, its shape, and its sources' departments, in this
-	// order; nil for other frames. Valid until the next call.
-	Meaning []Reference
-}
-
-// Reference is a frame that a record refers to.
-type Reference struct {
-	Hash FrameHash
-	// Bytes is the whole frame, nil unless the Frames keep them.
-	Bytes []byte
 }
 
 // Frames walks over all frames of a log in order, each checked against the one
@@ -33,27 +22,26 @@ type Reference struct {
 // concurrent use; whoever made it closes it.
 type Frames struct {
 	r    reader
-	keep bool
 	past bool // the record to begin behind has been passed
 	open bool // the segment frame that start has read has been given
-
-	segment                 Reference
-	contexts, shapes, names []Reference
-	meaning                 []Reference
-	ids                     []uint64
+	last frame
 }
 
 // NewFrames begins behind a record: with the frame after it; 0 for the very
-// first frame. With keep, references come with their bytes.
-func NewFrames(dir string, after uint64, keep bool) *Frames {
-	return &Frames{r: reader{fs: OS(), dir: dir, from: after}, keep: keep, past: after == 0}
+// first frame. It decrypts nothing.
+func NewFrames(dir string, after uint64) *Frames {
+	f := &Frames{r: *newReader(Folder{Dir: dir}, after), past: after == 0}
+	f.r.blind = true
+	return f
 }
 
 // NewSegmentFrames begins with the first frame of the segment that holds a
 // record: what the record refers to and its whole commit group are in it.
-// References come with their bytes.
-func NewSegmentFrames(dir string, sequence uint64) *Frames {
-	return &Frames{r: reader{fs: OS(), dir: dir, from: sequence}, keep: true, past: true}
+// Records can be disclosed where the folder has a reading key.
+func NewSegmentFrames(folder Folder, sequence uint64) *Frames {
+	f := &Frames{r: *newReader(folder, sequence), past: true}
+	f.r.keep = true
+	return f
 }
 
 // Close gives the files back.
@@ -67,9 +55,10 @@ func (f *Frames) Next() (Frame, error) {
 		if err != nil {
 			return Frame{}, err
 		}
-		out, err := f.take(b)
-		if err != nil {
-			return Frame{}, err
+		f.last = b
+		out := Frame{
+			Hash: f.r.scan.chain.last, Epoch: b.epoch(), Sequence: b.sequence(),
+			Record: b.kind() == frameRecord, StartsGroup: b.startsGroup(), Bytes: b,
 		}
 		if f.past {
 			return out, nil
@@ -103,116 +92,26 @@ func (f *Frames) read() (frame, error) {
 	}
 }
 
-// take notes what later records may refer to.
-func (f *Frames) take(b frame) (Frame, error) {
-	out := Frame{
-		Hash: f.r.scan.chain.last, Epoch: b.epoch(), Sequence: b.sequence(),
-		Record: b.kind() == frameRecord, StartsGroup: b.startsGroup(), Bytes: b,
-	}
-	ref := Reference{Hash: out.Hash}
-	if f.keep && !out.Record {
-		ref.Bytes = append([]byte(nil), b...)
-	}
-	switch b.kind() {
-	case frameSegment:
-		f.segment, f.contexts, f.shapes, f.names = ref, nil, nil, nil
-	case frameContext:
-		f.contexts = append(f.contexts, ref)
-	case frameShape:
-		f.shapes = append(f.shapes, ref)
-	case frameName:
-		f.names = append(f.names, ref)
-	case frameRecord:
-		contextID, shapeID, err := f.refer(b.body())
-		if err != nil {
-			return out, f.r.scan.corrupt(f.r.scan.offset-int64(len(b)), err.Error())
-		}
-		f.meaning = append(f.meaning[:0], f.segment, f.contexts[contextID-1], f.shapes[shapeID-1])
-		for _, id := range f.ids {
-			f.meaning = append(f.meaning, f.names[id-1])
-		}
-		out.Meaning = f.meaning
-	case frameClose, frameTypes:
-	}
-	return out, nil
-}
-
-// refer finds the ids in a record's body, those of departments in f.ids, without
-// making the record.
-func (f *Frames) refer(body []byte) (contextID, shapeID uint64, err error) {
+// Disclose opens the record that Next gave last to whoever it is handed to, and
+// the frames that it cannot be read without: its segment's, its context, its
+// shape, and its sources' departments, in this order. It opens no other frame.
+// Where the content is not readable, the record comes without an opening, and
+// alone.
+func (f *Frames) Disclose() (record Disclosure, meaning []Disclosure, content Content, err error) {
 	d := &f.r.scan.decoder
-	p := parser{b: body}
-	flags := p.uvarint()
-	p.varint()
-	contextID, shapeID = p.uvarint(), p.uvarint()
-	if p.bad || flags&^allFlags != 0 || contextID-1 >= uint64(len(d.contexts)) || shapeID-1 >= uint64(len(d.shapes)) {
-		return 0, 0, errBody
+	var e Entry
+	if err := f.r.scan.blame(f.last, d.record(f.last, &e)); err != nil {
+		return record, nil, e.Content, err
 	}
-	var tags int
-	for _, part := range [...]struct {
-		here bool
-		skip func()
-	}{
-		{true, p.skipPacked},
-		{true, p.skipPacked},
-		{flags&hasAttributes != 0, func() { p.bytes(8) }},
-		{flags&hasCase != 0, p.skipPacked},
-		{flags&hasCounts != 0, func() { p.skipCounts(len(d.shapes[shapeID-1].Uses)) }},
-		{flags&hasRows != 0, func() { p.uvarint() }},
-		{flags&hasTags != 0, func() { tags = p.count(MaxInlineTags); p.bytes(8 * tags) }},
-		{flags&hasTagCount != 0, func() { p.uvarint() }},
-		{flags&hasTagDigest != 0, func() { p.bytes(16) }},
-	} {
-		if part.here {
-			part.skip()
-		}
+	if e.Content != Readable {
+		return Disclosure{Frame: append([]byte(nil), f.last...)}, nil, e.Content, nil
 	}
-	f.ids = f.ids[:0]
-	if flags&hasSources != 0 {
-		for range p.count(maxSources) {
-			head := p.uvarint()
-			if head>>sourceBits-1 >= uint64(len(d.names)) {
-				return 0, 0, errBody
-			}
-			f.ids = append(f.ids, head>>sourceBits)
-			if head&sourceDated != 0 {
-				p.varint()
-			}
-		}
+	k := d.keys[f.last.key()-1]
+	meaning = append(meaning, d.head, k.contexts[d.refs.context-1].disclosed, k.shapes[d.refs.shape-1].disclosed)
+	for _, id := range d.refs.names {
+		meaning = append(meaning, k.names[id-1].disclosed)
 	}
-	if flags&hasSalt != 0 {
-		p.bytes(16)
-	}
-	if flags&hasAnswer != 0 {
-		p.bytes(16)
-	}
-	return contextID, shapeID, p.end()
-}
-
-func (p *parser) skipPacked() {
-	n := p.uvarint() >> packedBits
-	if n > uint64(len(p.b)) {
-		p.bad = true
-		return
-	}
-	p.bytes(int(n))
-}
-
-func (p *parser) skipCounts(uses int) {
-	for done := 0; done < uses && !p.bad; {
-		head := p.uvarint()
-		n := head >> runBits
-		if n == 0 || n > uint64(uses-done) {
-			p.bad = true
-			return
-		}
-		done += int(n)
-		for bit := range runBits {
-			if head&(1<<bit) != 0 {
-				p.uvarint()
-			}
-		}
-	}
+	return d.disclose(f.last), meaning, Readable, nil
 }
 
 // SyncedTo is the sequence up to which every record is known to be on disk, so

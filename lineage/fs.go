@@ -22,7 +22,13 @@ type FS interface {
 	Create(path string) (File, error)
 	// Open opens a file for reading, or for reading and writing.
 	Open(path string, write bool) (File, error)
-	// SyncDir makes created names last.
+	// MakeDir makes a folder for its owner alone; one that is there is no error.
+	MakeDir(dir string) error
+	// Rename gives a file another name, whatever had that name before.
+	Rename(from, to string) error
+	// Remove takes a file away.
+	Remove(path string) error
+	// SyncDir makes names last: created, changed and removed ones.
 	SyncDir(dir string) error
 }
 
@@ -107,6 +113,12 @@ func (osFS) Open(path string, write bool) (File, error) {
 	}
 	return osFile{f}, nil
 }
+
+func (osFS) MakeDir(dir string) error { return os.MkdirAll(dir, 0o700) }
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+
+func (osFS) Remove(path string) error { return os.Remove(path) }
 
 func (osFS) SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {

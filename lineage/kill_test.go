@@ -16,7 +16,7 @@ import (
 // writeUntilKilled is the child of TestKill: it appends under load and tells
 // each record that it may answer for, with its position.
 func writeUntilKilled() int {
-	l, err := Open(Config{Dir: os.Getenv("WEIR_LINEAGE_TEST_DIR"), Origin: "node-a", SegmentSize: 64 << 10})
+	l, err := Open(Config{Reading: testReading, Dir: os.Getenv("WEIR_LINEAGE_TEST_DIR"), Origin: "node-a", SegmentSize: 64 << 10})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -60,7 +60,7 @@ func TestKill(t *testing.T) {
 		if len(vouched) == before {
 			t.Fatalf("round %d: the writer told nothing", round)
 		}
-		l, err := Open(Config{Dir: dir, Origin: "node-a"})
+		l, err := Open(Config{Reading: testReading, Dir: dir, Origin: "node-a"})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -69,7 +69,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	found := map[string]string{}
-	for e, err := range Read(dir, 0) {
+	for e, err := range Read(opened(dir), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

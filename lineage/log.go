@@ -29,6 +29,9 @@ type Config struct {
 	RetryEvery time.Duration
 	// Clock gives the records' times. Default time.Now.
 	Clock func() time.Time
+	// Reading wraps the data keys that the log draws. Without it they live in
+	// memory alone: the log can be verified, and read by nobody.
+	Reading Sealer
 	// Files is the layer under the log. Default OS().
 	Files FS
 	// Fatal ends the process: a sync has failed, and what the disk holds is not
@@ -167,7 +170,17 @@ func (l *Log) begin() error {
 		return err
 	}
 	l.recovery, l.reuse, l.ordinal = r.Recovery, r.reuse, r.ordinal
+	l.enc.keys, err = openKeys(l.config.Files, l.config.Dir, l.config.Origin, l.config.Clock, l.config.Reading)
+	if err == nil {
+		err = l.enc.keys.check(r.named)
+	}
+	if err != nil {
+		return err
+	}
 	l.enc.chain = r.chain
+	if r.chain.epoch == maxEpoch {
+		return fmt.Errorf("%w: the log has been started %d times, which is all that its format has room for", ErrConfig, maxEpoch)
+	}
 	l.enc.epoch++
 	first := &group{ordinal: r.ordinal}
 	first.buf = l.enc.beginSegment(nil, l.config.Origin, r.ordinal, l.config.Clock())
@@ -203,11 +216,32 @@ func (l *Log) Append(ctx context.Context, r *Record) (Position, *Ticket, error) 
 	if err := r.check(); err != nil {
 		return Position{}, nil, err
 	}
+	for {
+		p, t, err := l.append(ctx, r)
+		var needed *keyNeededError
+		if !errors.As(err, &needed) {
+			return p, t, err
+		}
+		// The first record of a month and level. Only its like waits.
+		if err := l.enc.keys.fetch(needed.name); err != nil {
+			if errors.Is(err, errSync) {
+				l.config.Fatal(err)
+			}
+			return Position{}, nil, fmt.Errorf("%w: %w", ErrLedgerUnavailable, err)
+		}
+	}
+}
+
+// append is Append where the record's key is at hand.
+func (l *Log) append(ctx context.Context, r *Record) (Position, *Ticket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
 		if l.closed {
 			return Position{}, nil, ErrClosed
+		}
+		if l.enc.sequence == maxSequence {
+			return Position{}, nil, fmt.Errorf("%w: the log has %d records, which is all that its format has room for", ErrLedgerUnavailable, uint64(maxSequence))
 		}
 		if l.down != nil {
 			l.stats.Refused++

@@ -19,7 +19,7 @@ import (
 // configuration says otherwise.
 func openMem(t testing.TB, files FS, config Config) *Log {
 	t.Helper()
-	config.Dir, config.Origin, config.Files = "log", "node-a", files
+	config.Dir, config.Origin, config.Files, config.Reading = "log", "node-a", files, testReading
 	config.RetryEvery = time.Millisecond
 	if config.Room == 0 {
 		config.Room = -1 // see room_test.go
@@ -29,6 +29,10 @@ func openMem(t testing.TB, files FS, config Config) *Log {
 	}
 	l, err := Open(config)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// The faults that tests ask for are those of the log's own files.
+	if err := l.enc.keys.fetch(KeyName{MonthOf(l.config.Clock()), sampleRecord().Level}); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -50,7 +54,7 @@ func appendOne(t testing.TB, l *Log, d Durability) Position {
 // position is given once, and what is read is what was appended there.
 func TestConcurrentAppend(t *testing.T) {
 	dir := t.TempDir()
-	l, err := Open(Config{Dir: dir, Origin: "node-a", SegmentSize: 8 << 10, QueueSize: 5})
+	l, err := Open(Config{Reading: testReading, Dir: dir, Origin: "node-a", SegmentSize: 8 << 10, QueueSize: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,7 @@ func TestConcurrentAppend(t *testing.T) {
 	}
 	got := map[uint64]string{}
 	want := sampleRecord()
-	for e, err := range Read(dir, 0) {
+	for e, err := range Read(opened(dir), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +143,7 @@ func TestEpochs(t *testing.T) {
 func TestReadFrom(t *testing.T) {
 	dir := t.TempDir()
 	for range 3 {
-		l := must(Open(Config{Dir: dir, Origin: "node-a", SegmentSize: 2000}))
+		l := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a", SegmentSize: 2000}))
 		for range 20 {
 			appendOne(t, l, Written)
 		}
@@ -149,7 +153,7 @@ func TestReadFrom(t *testing.T) {
 	}
 	for from := uint64(0); from <= 62; from++ {
 		next := max(from, 1)
-		for e, err := range Read(dir, from) {
+		for e, err := range Read(opened(dir), from) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,7 +167,7 @@ func TestReadFrom(t *testing.T) {
 		}
 	}
 	// Leaving early releases the file; goleak and the next removal would show.
-	for range Read(dir, 0) {
+	for range Read(opened(dir), 0) {
 		break
 	}
 }
@@ -324,7 +328,7 @@ func TestConfig(t *testing.T) {
 
 // openOnce is the second process of TestLock.
 func openOnce() int {
-	l, err := Open(Config{Dir: os.Getenv("WEIR_LINEAGE_TEST_DIR"), Origin: "node-a"})
+	l, err := Open(Config{Reading: testReading, Dir: os.Getenv("WEIR_LINEAGE_TEST_DIR"), Origin: "node-a"})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 3
@@ -338,7 +342,7 @@ func openOnce() int {
 // TestLock: a second process does not start on the folder, and says which.
 func TestLock(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
-	l := must(Open(Config{Dir: dir, Origin: "node-a"}))
+	l := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a"}))
 	again := func() (string, error) {
 		cmd := exec.CommandContext(t.Context(), must(os.Executable()))
 		cmd.Env = append(os.Environ(), roleVariable+"=opener", "WEIR_LINEAGE_TEST_DIR="+dir)
@@ -348,7 +352,7 @@ func TestLock(t *testing.T) {
 	if out, err := again(); err == nil || !bytes.Contains([]byte(out), []byte(ErrLocked.Error()+": folder "+dir)) {
 		t.Errorf("the second process: %v, %s", err, out)
 	}
-	if _, err := Open(Config{Dir: dir, Origin: "node-a"}); !errors.Is(err, ErrLocked) {
+	if _, err := Open(Config{Reading: testReading, Dir: dir, Origin: "node-a"}); !errors.Is(err, ErrLocked) {
 		t.Errorf("a second log of this process: %v", err)
 	}
 	if err := l.Close(); err != nil {

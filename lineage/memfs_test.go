@@ -28,7 +28,8 @@ type memFS struct {
 
 type memData struct {
 	now, synced []byte
-	named       bool // the name has been synced
+	named       bool   // the name has been synced
+	was         string // the synced name before an unsynced renaming, "" for none
 }
 
 var (
@@ -105,6 +106,42 @@ func (m *memFS) Open(path string, _ bool) (File, error) {
 	return &memFile{m, path, d}, nil
 }
 
+func (m *memFS) MakeDir(dir string) error { return m.check("mkdir", dir) }
+
+func (m *memFS) Rename(from, to string) error {
+	if err := m.check("rename", to); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.files[from]
+	if d == nil {
+		return fs.ErrNotExist
+	}
+	delete(m.files, from)
+	if d.named {
+		d.was = from
+	}
+	d.named = false
+	m.files[to] = d
+	return nil
+}
+
+// Remove takes a name away at once, as most disks do within seconds: what is
+// removed is never counted on to be there.
+func (m *memFS) Remove(path string) error {
+	if err := m.check("remove", path); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.files[path] == nil {
+		return fs.ErrNotExist
+	}
+	delete(m.files, path)
+	return nil
+}
+
 func (m *memFS) SyncDir(dir string) error {
 	if err := m.check("syncdir", dir); err != nil {
 		return err
@@ -113,7 +150,7 @@ func (m *memFS) SyncDir(dir string) error {
 	defer m.mu.Unlock()
 	for p, d := range m.files {
 		if filepath.Dir(p) == dir {
-			d.named = true
+			d.named, d.was = true, ""
 		}
 	}
 	return nil
@@ -224,7 +261,10 @@ func (m *memFS) powerCut(rnd *rand.Rand) *memFS {
 	for _, p := range paths {
 		d := m.files[p]
 		if !d.named && rnd.IntN(2) == 0 {
-			continue
+			if d.was == "" {
+				continue
+			}
+			p = d.was
 		}
 		least, most := len(d.synced), len(d.now)
 		if least > most { // an unsynced truncation
@@ -254,7 +294,7 @@ func (m *memFS) powerCut(rnd *rand.Rand) *memFS {
 
 // records reads everything on a layer.
 func records(files FS, dir string) ([]Entry, error) {
-	r := &reader{fs: files, dir: dir}
+	r := newReader(Folder{Dir: dir, Reading: testReading, files: files}, 0)
 	defer r.close()
 	var out []Entry
 	for {

@@ -61,7 +61,7 @@ func cutAt(t *testing.T, step int, rnd *rand.Rand) (bool, error) {
 		}
 	})
 	l, err := Open(Config{
-		Dir: "log", Origin: "node-a", Files: files, SegmentSize: 900,
+		Reading: testReading, Dir: "log", Origin: "node-a", Files: files, SegmentSize: 900,
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func cutAt(t *testing.T, step int, rnd *rand.Rand) (bool, error) {
 	if dark == nil {
 		return false, nil
 	}
-	again, err := Open(Config{Dir: "log", Origin: "node-a", Files: dark, SegmentSize: 900, RetryEvery: time.Millisecond})
+	again, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: dark, SegmentSize: 900, RetryEvery: time.Millisecond})
 	if err != nil {
 		return true, err
 	}

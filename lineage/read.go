@@ -15,10 +15,11 @@ import (
 // It needs no lock and may run while another process writes: it ends at the last
 // whole frame. Every frame it passes is checked against the one before it; the
 // first error ends it and names the place. Records share their uses and roles
-// and are not to be changed.
-func Read(dir string, from uint64) iter.Seq2[Entry, error] {
+// and are not to be changed. Those whose key is not at hand come without
+// contents; see [Content].
+func Read(f Folder, from uint64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		r := &reader{fs: OS(), dir: dir, from: from}
+		r := newReader(f, from)
 		defer r.close()
 		for {
 			e, err := r.next()
@@ -34,12 +35,28 @@ func Read(dir string, from uint64) iter.Seq2[Entry, error] {
 
 // reader walks over the segments of a log that may grow.
 type reader struct {
-	fs   FS
-	dir  string
-	from uint64
+	fs     FS
+	dir    string
+	from   uint64
+	folder Folder
+	keep   bool // what disclosures need
+	blind  bool // nothing is decrypted
 
 	file File
 	scan *scanner
+}
+
+func newReader(f Folder, from uint64) *reader {
+	return &reader{fs: f.fs(), dir: f.Dir, from: from, folder: f}
+}
+
+// scanner begins a segment.
+func (r *reader) scanner(file File, path string, ordinal uint64) *scanner {
+	s := &scanner{file: file, path: path, ordinal: ordinal, decoder: decoder{keep: r.keep}}
+	if !r.blind {
+		s.decoder.find = r.folder.dataKey
+	}
+	return s
 }
 
 // next gives the next record, or io.EOF where there is none yet; it may be
@@ -61,14 +78,11 @@ func (r *reader) next() (Entry, error) {
 		if f.kind() != frameRecord || f.sequence() < r.from {
 			continue
 		}
-		record, at, err := r.scan.decoder.record(f.body())
-		if err != nil {
-			return Entry{}, r.scan.corrupt(r.scan.offset-int64(len(f)), err.Error())
-		}
-		return Entry{
+		e := Entry{
 			Position: Position{Origin: r.scan.decoder.origin, Epoch: f.epoch(), Sequence: f.sequence()},
-			Time:     at, Record: record, Hash: r.scan.chain.last,
-		}, nil
+			Hash:     r.scan.chain.last,
+		}
+		return e, r.scan.blame(f, r.scan.decoder.record(f, &e))
 	}
 }
 
@@ -118,10 +132,8 @@ func (r *reader) frame() (frame, error) {
 	last := r.scan
 	_ = r.file.Close()
 	r.file = file
-	r.scan = &scanner{
-		file: file, path: filepath.Join(r.dir, segmentName(last.ordinal+1)), ordinal: last.ordinal + 1,
-		chain: last.chain, linked: true,
-	}
+	r.scan = r.scanner(file, filepath.Join(r.dir, segmentName(last.ordinal+1)), last.ordinal+1)
+	r.scan.chain, r.scan.linked = last.chain, true
 	return nil, nil
 }
 
@@ -214,7 +226,7 @@ func (r *reader) open(ordinal uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.file, r.scan = file, &scanner{file: file, path: path, ordinal: ordinal}
+	r.file, r.scan = file, r.scanner(file, path, ordinal)
 	f, err := r.scan.next()
 	var torn *tornError
 	if errors.As(err, &torn) && torn.short {

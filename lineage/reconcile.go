@@ -16,6 +16,9 @@ type Reconciliation struct {
 	Refusals int // without either: 401, 503, …, which are recorded in counts or not at all
 	Again    int // lines that repeat an answer to the byte
 	Records  int // in the ledger
+	// Redacted are the answers whose record is there and says nothing any more:
+	// its key was dropped.
+	Redacted int
 	// Surplus are records that no answer of the file names: what others asked,
 	// what is no answer at all, and answers that never arrived.
 	Surplus int
@@ -50,14 +53,16 @@ type kept struct {
 type bound struct {
 	salt, digest [16]byte
 	records      int
+	redacted     bool
 	line         int // of the first answer with this receipt; 0 for none yet
 }
 
 // Reconcile holds answers that clients kept, one JSON response a line and
 // unchanged, against the log in a folder: each answer must have exactly one
-// record, and be to the byte the one that the record was made for. It reads
+// record, and be to the byte the one that the record was made for. The folder
+// needs its reading key; ErrReadingKey where it has none. It reads
 // answers twice, keeps about 100 bytes of each, and may run beside the writer.
-func Reconcile(dir string, answers io.ReadSeeker) (*Reconciliation, error) {
+func Reconcile(f Folder, answers io.ReadSeeker) (*Reconciliation, error) {
 	wanted := map[Position]*bound{}
 	out := &Reconciliation{}
 	err := eachAnswer(answers, func(_ int, k *kept, _ error) {
@@ -68,7 +73,7 @@ func Reconcile(dir string, answers io.ReadSeeker) (*Reconciliation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for e, err := range Read(dir, 0) {
+	for e, err := range Read(f, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +83,11 @@ func Reconcile(dir string, answers io.ReadSeeker) (*Reconciliation, error) {
 			out.Surplus++
 			continue
 		}
+		if e.Content == Sealed {
+			return nil, fmt.Errorf("%w: the record %s is sealed", ErrReadingKey, e.Position)
+		}
 		b.records++
+		b.redacted = e.Content == Redacted
 		b.salt, b.digest = e.Record.Salt, e.Record.Answer
 	}
 	if _, err := answers.Seek(0, io.SeekStart); err != nil {
@@ -118,6 +127,8 @@ func (r *Reconciliation) hold(line int, k *kept, malformed error, wanted map[Pos
 		fail("the ledger has no record of it")
 	case b.records > 1:
 		fail(fmt.Sprintf("the ledger has %d records at its place", b.records))
+	case b.redacted:
+		r.Redacted++
 	case AnswerDigest(b.salt[:], k.Data, k.Errors) != b.digest && b.line > 0:
 		fail(fmt.Sprintf("another answer, in line %d, has its receipt", b.line))
 	case AnswerDigest(b.salt[:], k.Data, k.Errors) != b.digest:

@@ -14,7 +14,7 @@ import (
 // its own.
 func TestReconcile(t *testing.T) {
 	dir := t.TempDir()
-	l := must(Open(Config{Dir: dir, Origin: "node-a"}))
+	l := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a"}))
 	append1 := func(data, errs string) string {
 		r := sampleRecord()
 		r.Salt = [16]byte{byte(len(data)), 7}
@@ -48,7 +48,7 @@ func TestReconcile(t *testing.T) {
 		`{"errors":[{"message":"no"}],` + weir(three), `{"errors":[{"message":"who are you"}]}`,
 		`{"data":{"a":1},` + weir(one),
 	}, "\n")
-	got, err := Reconcile(dir, strings.NewReader(good))
+	got, err := Reconcile(opened(dir), strings.NewReader(good))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestReconcile(t *testing.T) {
 		"cut":                {`{"data":{"a"`, "it is no whole JSON response"},
 		"one record for two": {`{"data":{"a":1},` + weir(one) + "\n" + `{"data":{"a":3},` + weir(one), "another answer, in line 1, has its receipt"},
 	} {
-		got, err := Reconcile(dir, strings.NewReader(c.line+"\n"))
+		got, err := Reconcile(opened(dir), strings.NewReader(c.line+"\n"))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -76,14 +76,14 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", name, got, c.reason)
 		}
 	}
-	if _, err := Reconcile(dir, strings.NewReader("receipt,data\n")); !errors.Is(err, ErrAnswers) {
+	if _, err := Reconcile(opened(dir), strings.NewReader("receipt,data\n")); !errors.Is(err, ErrAnswers) {
 		t.Errorf("a file of another kind: %v", err)
 	}
-	if _, err := Reconcile(dir, strings.NewReader("\n")); !errors.Is(err, ErrAnswers) {
+	if _, err := Reconcile(opened(dir), strings.NewReader("\n")); !errors.Is(err, ErrAnswers) {
 		t.Errorf("an empty file: %v", err)
 	}
 	many := strings.Repeat(`{"data":{"a":1},`+weir("node-a/1/99")+"\n", 2*MaxUnexplained)
-	got, err = Reconcile(dir, strings.NewReader(many))
+	got, err = Reconcile(opened(dir), strings.NewReader(many))
 	if err != nil || got.Failures != 2*MaxUnexplained || len(got.Unexplained) != MaxUnexplained {
 		t.Errorf("%v, %s", err, fmt.Sprint(got.Failures))
 	}

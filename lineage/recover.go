@@ -32,6 +32,7 @@ type recovered struct {
 	Recovery
 	chain   chain
 	ordinal uint64
+	named   []*keyed // keys that the newest segments name
 	// reuse: the file of that ordinal exists, empty, since the crash came while
 	// it was being made.
 	reuse bool
@@ -63,6 +64,7 @@ func recoverLog(fs FS, dir, origin string) (recovered, error) {
 		if err != nil {
 			return out, err
 		}
+		out.named = append(out.named, r.named...)
 		if !r.reuse {
 			out.chain, linked = r.chain, true
 			out.ordinal = ordinal + 1
@@ -94,6 +96,7 @@ func scanSegment(fs FS, dir, origin string, ordinal uint64, c chain, linked bool
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	s := &scanner{file: file, path: path, ordinal: ordinal, chain: c, linked: linked}
+	defer func() { out.named = s.decoder.keys }()
 	for {
 		f, err := s.next()
 		var torn *tornError

@@ -150,7 +150,7 @@ func TestDamage(t *testing.T) {
 			if err == nil && (len(got) == len(want) || int64(at) < lastGroup) {
 				t.Fatalf("byte %d: the change was not seen", at)
 			}
-			l, err := Open(Config{Dir: "log", Origin: "node-a", Files: files})
+			l, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: files})
 			if int64(at) >= lastGroup {
 				if err != nil {
 					t.Fatalf("byte %d: %v", at, err)
@@ -189,7 +189,7 @@ func TestDamageAfterClose(t *testing.T) {
 	for at := range end {
 		damaged := files.kill()
 		damaged.files[path].now[at] ^= 4
-		if _, err := Open(Config{Dir: "log", Origin: "node-a", Files: damaged}); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: damaged}); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}
@@ -219,7 +219,7 @@ func TestDamageInOlderSegments(t *testing.T) {
 			if _, err := records(damaged, "log"); !errors.As(err, &corrupt) || corrupt.File != path {
 				t.Errorf("segment %d byte %d: %v", ordinal, at, err)
 			}
-			l, err := Open(Config{Dir: "log", Origin: "node-a", Files: damaged})
+			l, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: damaged})
 			if err == nil && (at < headerSize || ordinal == n) {
 				t.Errorf("segment %d byte %d: opened", ordinal, at)
 			}
@@ -268,7 +268,7 @@ func TestSwappedFrames(t *testing.T) {
 		if _, err := records(damaged, "log"); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Open(Config{Dir: "log", Origin: "node-a", Files: damaged}); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: damaged}); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: opened: %v", name, err)
 		}
 	}
@@ -278,15 +278,16 @@ func TestSwappedFrames(t *testing.T) {
 // next one; a record left out breaks the sequence even where the links are made
 // to fit; an epoch does not change within a segment.
 func TestForgedFrames(t *testing.T) {
-	forge := func(change func(*encoder)) []byte {
-		e := encoder{chain: chain{sequence: 1, epoch: 1}}
+	forge := func(files FS, change func(*encoder)) []byte {
+		e := encoderAt(chain{sequence: 1, epoch: 1})
+		e.keys = must(openKeys(files, "log", "node-a", time.Now, testReading))
 		now := time.UnixMicro(1795000000000000)
 		buf := e.beginSegment(nil, "node-a", 1, now)
 		for i := range 3 {
 			if i == 2 {
-				change(&e)
+				change(e)
 			}
-			buf = must(e.record(buf, sampleRecord(), now, true))
+			buf = must(e.write(buf, sampleRecord(), now, true))
 		}
 		return e.end(buf, true)
 	}
@@ -301,9 +302,9 @@ func TestForgedFrames(t *testing.T) {
 		"epoch":    {func(e *encoder) { e.epoch++ }, "epoch"},
 	} {
 		files := newMemFS()
-		files.files[filepath.Join("log", segmentName(1))] = &memData{now: forge(c.change), named: true}
+		files.files[filepath.Join("log", segmentName(1))] = &memData{now: forge(files, c.change), named: true}
 		_, err := records(files, "log")
-		l, openErr := Open(Config{Dir: "log", Origin: "node-a", Files: files})
+		l, openErr := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: files})
 		if openErr == nil {
 			_ = l.Close()
 		}
@@ -336,12 +337,12 @@ func TestFolder(t *testing.T) {
 			func(m *memFS) { m.files[second] = &memData{now: bytes.Repeat([]byte("text "), 100)} }, ErrCorrupt, segmentName(2),
 		},
 		"a later version": {
-			func(m *memFS) { m.files[second] = &memData{now: []byte("WEIRWAL\x02rest of it")} }, ErrCorrupt, "version 2",
+			func(m *memFS) { m.files[second] = &memData{now: []byte("WEIRWAL\x03rest of it")} }, ErrCorrupt, "version 3",
 		},
 		"a missing beginning": {
 			func(m *memFS) {
 				d := m.files[path]
-				at := len(magic) + 12 // the sequence of the first frame
+				at := len(magic) + atSequence // the sequence of the first frame
 				d.now[at]++
 				f := frame(d.now[len(magic) : len(magic)+headerSize+int(bodyLength(d.now[len(magic):]))])
 				sum := castagnoliSum(f)
@@ -353,7 +354,7 @@ func TestFolder(t *testing.T) {
 			files := whole.kill()
 			c.change(files)
 			before := files.kill()
-			_, err := Open(Config{Dir: "log", Origin: "node-a", Files: files})
+			_, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: files})
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v", err)
 			}
@@ -364,7 +365,7 @@ func TestFolder(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open(Config{Dir: "log", Origin: "node-b", Files: whole}); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "node-a") {
+	if _, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-b", Files: whole}); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "node-a") {
 		t.Errorf("the log of another node: %v", err)
 	}
 }
@@ -380,13 +381,13 @@ func castagnoliSum(f frame) [4]byte {
 // and never an error.
 func TestReadBesideWriter(t *testing.T) {
 	dir := t.TempDir()
-	l := must(Open(Config{Dir: dir, Origin: "node-a", SegmentSize: 4 << 10}))
+	l := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a", SegmentSize: 4 << 10}))
 	stop := make(chan struct{})
 	readers := make(chan error)
 	go func() {
 		for {
 			var last uint64
-			for e, err := range Read(dir, 0) {
+			for e, err := range Read(opened(dir), 0) {
 				if err != nil {
 					readers <- err
 					return
@@ -417,7 +418,7 @@ func TestReadBesideWriter(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, segmentName(3))); err != nil {
 		t.Error(err)
 	}
-	for _, err := range Read(filepath.Join(dir, "missing"), 0) {
+	for _, err := range Read(opened(filepath.Join(dir, "missing")), 0) {
 		if !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)
 		}

@@ -49,7 +49,7 @@ func segments(fs FS, dir string) ([]uint64, error) {
 	var ordinals []uint64
 	for _, name := range names {
 		switch name {
-		case lockName, TreeFolder + "/", "lost+found/": // the last where the folder is a disk of its own
+		case lockName, TreeFolder + "/", KeysFolder + "/", "lost+found/": // the last where the folder is a disk of its own
 			continue
 		}
 		if isCutName(name) {
@@ -231,7 +231,7 @@ func (s *scanner) magic() error {
 	case len(b) < len(magic) && strings.HasPrefix(magic, string(b)):
 		return &tornError{0, "the file ends before its first frame", true}
 	case len(b) == len(magic) && string(b[:len(magic)-1]) == magic[:len(magic)-1]:
-		return s.corrupt(0, fmt.Sprintf("version %d of the format is not known to this program", b[len(magic)-1]))
+		return s.corrupt(0, fmt.Sprintf("the file has version %d of the format, this program writes and reads version %d alone", b[len(magic)-1], magic[len(magic)-1]))
 	}
 	return &tornError{0, "the file is not a segment of a lineage log", false}
 }
@@ -261,22 +261,34 @@ func (s *scanner) accept(f frame) error {
 	case frameSegment:
 		s.started = true
 		var ordinal uint64
-		if ordinal, err = s.decoder.segment(f.body()); err == nil && ordinal != s.ordinal {
+		if ordinal, err = s.decoder.segment(f, s.chain.last); err == nil && ordinal != s.ordinal {
 			return s.corrupt(s.offset, fmt.Sprintf("the file holds segment %d", ordinal))
 		}
+	case frameKey:
+		err = s.decoder.addKey(f)
 	case frameContext, frameShape, frameName:
-		err = s.decoder.entry(kind, f.body())
+		err = s.decoder.entry(f, s.chain.last)
+	case frameRecord:
+		_, err = s.decoder.under(f)
 	case frameClose:
-		if len(f.body()) != 0 {
+		if len(f.body()) != 0 || f.key() != 0 {
 			err = errBody
 		}
-	case frameRecord, frameTypes:
+	case frameTypes:
 	}
-	if err != nil {
-		return s.corrupt(s.offset, err.Error())
-	}
-	return nil
+	return s.fault(s.offset, err)
 }
+
+// fault makes what is wrong with a frame's body a finding with its place.
+func (s *scanner) fault(offset int64, err error) error {
+	if errors.Is(err, errBody) || errors.Is(err, errCommitment) {
+		return s.corrupt(offset, err.Error())
+	}
+	return err
+}
+
+// blame is [scanner.fault] for the frame read last.
+func (s *scanner) blame(f frame, err error) error { return s.fault(s.offset-int64(len(f)), err) }
 
 // syncedAfter reports where, behind a place that is not a frame, a whole frame
 // of this log begins a commit group. Such a group was written only after

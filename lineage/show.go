@@ -14,8 +14,8 @@ var ErrUnknown = errors.New("no such record")
 
 // Find gives one record of the log in a folder; ErrUnknown where there is none
 // at the position.
-func Find(dir string, at Position) (Entry, error) {
-	for e, err := range Read(dir, at.Sequence) {
+func Find(f Folder, at Position) (Entry, error) {
+	for e, err := range Read(f, at.Sequence) {
 		if err != nil {
 			return e, err
 		}
@@ -29,8 +29,8 @@ func Find(dir string, at Position) (Entry, error) {
 
 // Show prints one record as [Tail] does. Only Levels and JSON of the options
 // count.
-func Show(dir string, at Position, w io.Writer, o TailOptions) error {
-	e, err := Find(dir, at)
+func Show(f Folder, at Position, w io.Writer, o TailOptions) error {
+	e, err := Find(f, at)
 	if err != nil {
 		return err
 	}

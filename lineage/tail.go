@@ -34,17 +34,17 @@ type TailOptions struct {
 // Tail prints the records of the log in a folder for people, a line for the
 // record and one for each use of a field, or as JSON. It needs no lock and may
 // run beside the writer. With Follow the end of the context is not an error.
-func Tail(ctx context.Context, dir string, w io.Writer, o TailOptions) error {
+func Tail(ctx context.Context, f Folder, w io.Writer, o TailOptions) error {
 	if o.Levels == nil {
 		o.Levels = schema.DefaultLevels()
 	}
 	if o.Poll <= 0 {
 		o.Poll = 200 * time.Millisecond
 	}
-	r := &reader{fs: OS(), dir: dir}
+	r := newReader(f, 0)
 	defer r.close()
 	if o.Last > 0 {
-		end, err := nextSequence(dir)
+		end, err := nextSequence(f)
 		if err != nil {
 			return err
 		}
@@ -74,8 +74,8 @@ func Tail(ctx context.Context, dir string, w io.Writer, o TailOptions) error {
 }
 
 // nextSequence is the sequence that the next record will have.
-func nextSequence(dir string) (uint64, error) {
-	r := &reader{fs: OS(), dir: dir, from: ^uint64(0)} // the newest segment
+func nextSequence(f Folder) (uint64, error) {
+	r := newReader(f, ^uint64(0)) // the newest segment
 	defer r.close()
 	for {
 		if _, err := r.next(); errors.Is(err, io.EOF) {
@@ -110,7 +110,19 @@ func (o TailOptions) print(w io.Writer, e *Entry) error {
 
 const tailTime = "2006-01-02T15:04:05.000Z"
 
+// closed says why a record's contents are not there.
+func (o TailOptions) closed(e *Entry) string {
+	if e.Content == Redacted {
+		return "redacted"
+	}
+	return "sealed"
+}
+
 func (o TailOptions) printText(w io.Writer, e *Entry) error {
+	if e.Content != Readable {
+		_, err := fmt.Fprintf(w, "%s  %s  %s of %s\n", e.Position, o.closed(e), o.Levels.Name(e.Key.Level), e.Key.Month)
+		return err
+	}
 	r := &e.Record
 	line := []string{e.Time.UTC().Format(tailTime), e.Position.String()}
 	labelled := func(label, value string) {
@@ -285,7 +297,22 @@ type tailSource struct {
 	Failed     bool   `json:"failed,omitempty"`
 }
 
+// closedEntry is the JSON of a record that cannot be read.
+type closedEntry struct {
+	Position string `json:"position"`
+	Content  string `json:"content"` // "sealed" or "redacted"
+	Month    string `json:"month"`
+	Level    string `json:"level"`
+	Hash     string `json:"hash"`
+}
+
 func (o TailOptions) printJSON(w io.Writer, e *Entry) error {
+	if e.Content != Readable {
+		return json.NewEncoder(w).Encode(closedEntry{
+			Position: e.Position.String(), Content: o.closed(e), Month: e.Key.Month.String(),
+			Level: o.Levels.Name(e.Key.Level), Hash: hex.EncodeToString(e.Hash[:]),
+		})
+	}
 	r := &e.Record
 	t := tailEntry{
 		Position: e.Position.String(), Time: e.Time.UTC().Format(time.RFC3339Nano),

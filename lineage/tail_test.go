@@ -21,9 +21,8 @@ import (
 func tailLog(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	now := time.Date(2026, 11, 23, 9, 30, 0, 123_000_000, time.UTC)
-	l := must(Open(Config{Dir: dir, Origin: "node-a", Clock: func() time.Time {
-		now = now.Add(time.Second)
+	now := time.Date(2026, 11, 23, 9, 30, 1, 123_000_000, time.UTC)
+	l := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a", Clock: func() time.Time {
 		return now
 	}}))
 	for _, r := range []*Record{
@@ -45,6 +44,7 @@ func tailLog(t *testing.T) string {
 		{RequestID: "r2", Kind: "refused", Subject: "AAAA", Roles: []string{"contractor"}, Status: "refused", Code: "FORBIDDEN"},
 		{RequestID: "r3", Kind: "query", Application: "a\x1b[2J  for nothing", Status: "ok"},
 	} {
+		now = now.Add(time.Second)
 		if _, _, err := l.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestTail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := Tail(t.Context(), dir, &out, c.o); err != nil {
+			if err := Tail(t.Context(), opened(dir), &out, c.o); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", out.String()); diff != "" {
@@ -90,7 +90,7 @@ func TestTail(t *testing.T) {
 
 func TestTailJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := Tail(t.Context(), tailLog(t), &out, TailOptions{JSON: true}); err != nil {
+	if err := Tail(t.Context(), opened(tailLog(t)), &out, TailOptions{JSON: true}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
@@ -145,12 +145,14 @@ func (l *lockedBuffer) count(s string) int {
 // TestTailFollow prints what comes, over rotations and restarts, each once.
 func TestTailFollow(t *testing.T) {
 	dir := t.TempDir()
-	config := Config{Dir: dir, Origin: "node-a", SegmentSize: 2000}
+	config := Config{Reading: testReading, Dir: dir, Origin: "node-a", SegmentSize: 2000}
 	l := must(Open(config))
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &lockedBuffer{}
 	done := make(chan error)
-	go func() { done <- Tail(ctx, dir, out, TailOptions{Follow: true, Last: 5, Poll: time.Millisecond}) }()
+	go func() {
+		done <- Tail(ctx, opened(dir), out, TailOptions{Follow: true, Last: 5, Poll: time.Millisecond})
+	}()
 	for life := range 3 {
 		for range 20 {
 			appendOne(t, l, Written)
@@ -173,16 +175,16 @@ func TestTailFollow(t *testing.T) {
 func TestTailOfNothing(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := Tail(t.Context(), filepath.Join(dir, "missing"), &out, TailOptions{Last: 3}); !errors.Is(err, os.ErrNotExist) {
+	if err := Tail(t.Context(), opened(filepath.Join(dir, "missing")), &out, TailOptions{Last: 3}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	if err := Tail(t.Context(), dir, &out, TailOptions{Last: 3}); err != nil {
+	if err := Tail(t.Context(), opened(dir), &out, TailOptions{Last: 3}); err != nil {
 		t.Error(err)
 	}
-	if err := must(Open(Config{Dir: dir, Origin: "node-a"})).Close(); err != nil {
+	if err := must(Open(Config{Reading: testReading, Dir: dir, Origin: "node-a"})).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Tail(t.Context(), dir, &out, TailOptions{Last: 3}); err != nil || out.Len() > 0 {
+	if err := Tail(t.Context(), opened(dir), &out, TailOptions{Last: 3}); err != nil || out.Len() > 0 {
 		t.Error(err, out.String())
 	}
 }

@@ -113,7 +113,7 @@ func TestDictionaryOpensNothing(t *testing.T) {
 func recordOf(t *testing.T, ring *keyring.Ring, persons []string) (map[[8]byte]bool, map[string]bool, []byte) {
 	t.Helper()
 	dir := t.TempDir() + "/ledger"
-	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a"})
+	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: ring.Box("reading")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func recordOf(t *testing.T, ring *keyring.Ring, persons []string) (map[[8]byte]b
 		t.Fatal(err)
 	}
 	tags, subjects := map[[8]byte]bool{}, map[string]bool{}
-	for e, err := range lineage.Read(dir, 0) {
+	for e, err := range lineage.Read(lineage.Folder{Dir: dir, Reading: ring.Box("reading")}, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -123,7 +123,7 @@ func newCompleteness(t *testing.T, e engine, view databaseView) *completeness {
 	sd.watch = w
 	c := &completeness{
 		seed: seed(), from: number("WEIR_FROM", 0), rig: &rig{ring: ring, loose: loose}, side: sd, watch: w, view: view,
-		records: lineage.NewReader(sd.ledger, 0),
+		records: lineage.NewReader(lineage.Folder{Dir: sd.ledger, Reading: ring.Box("reading")}, 0),
 		unasked: map[string]int{}, noticed: map[lineage.UseKind]int{}, queries: map[string]int{},
 	}
 	t.Cleanup(c.records.Close)

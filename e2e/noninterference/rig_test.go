@@ -105,7 +105,7 @@ func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
 	tb.Cleanup(sd.executor.Close)
 	sd.ledger = filepath.Join(fastDir(tb), "ledger")
 	ledger, err := lineage.Open(lineage.Config{
-		Dir: sd.ledger, Origin: "node-a", Files: unsynced{lineage.OS()}, Clock: now,
+		Dir: sd.ledger, Origin: "node-a", Reading: ring.Box("reading"), Files: unsynced{lineage.OS()}, Clock: now,
 		Fatal: func(err error) { tb.Errorf("the ledger is lost: %v", err) },
 	})
 	if err != nil {

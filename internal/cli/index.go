@@ -9,17 +9,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 )
 
-func indexConfig(c *config.Config) index.Config {
+func indexConfig(c *config.Config, reading lineage.Sealer) index.Config {
 	i := c.Ledger.Index
-	return index.Config{Driver: i.Driver, Path: i.Path, URL: i.URL.Reveal(), Dir: c.Ledger.Folder}
+	return index.Config{Driver: i.Driver, Path: i.Path, URL: i.URL.Reveal(), Dir: c.Ledger.Folder, Reading: reading}
 }
 
 // openIndex opens the ledger's index, and follows the log beside the server.
 func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
-	x, err := index.Open(ctx, indexConfig(n.cfg))
+	x, err := index.Open(ctx, indexConfig(n.cfg, n.reading))
 	if err != nil {
 		return nil, environment(err, indexRemedy(err))
 	}
@@ -80,7 +81,11 @@ that several nodes share, run it on each of them, --keep on all but the first.`,
 		if *keep {
 			open = index.Open
 		}
-		x, err := open(c.Context(), indexConfig(cfg))
+		reading, err := loadReading(cfg.Ledger.ReadingKey)
+		if err != nil {
+			return environment(err, "reindex reads the records: give ledger.readingKey the file of their key")
+		}
+		x, err := open(c.Context(), indexConfig(cfg, reading))
 		if err != nil {
 			return environment(err, indexRemedy(err))
 		}

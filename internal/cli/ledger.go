@@ -12,13 +12,45 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/lineage/verify"
 )
 
+// useReading is what data keys are wrapped for; see docs/ledger-format.md.
+const useReading = "ledger encryption"
+
+// loadReading loads the reading key of a ledger.
+func loadReading(path string) (lineage.Sealer, error) {
+	ring, err := keyring.Load(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading key of the ledger: %w", err)
+	}
+	return ring.Box(useReading), nil
+}
+
+// openReading loads the reading key, or makes one for a new ledger. One that is
+// gone while there are data keys is not replaced in silence: nobody could read
+// the records.
+func openReading(cfg *config.Config) (lineage.Sealer, error) {
+	path := cfg.Ledger.ReadingKey
+	reading, err := loadReading(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return reading, err
+	}
+	if entries, err := os.ReadDir(filepath.Join(cfg.Ledger.Folder, lineage.KeysFolder)); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%w: %s is missing, and the ledger %s has records made with it", lineage.ErrReadingKey, path, cfg.Ledger.Folder)
+	}
+	ring, err := keyring.Generate()
+	if err != nil {
+		return nil, err
+	}
+	return ring.Box(useReading), errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), ring.Save(path))
+}
+
 // openTree opens the ledger behind a node's log.
-func openTree(cfg *config.Config, log *lineage.Log, logger *slog.Logger) (*ledger.Ledger, error) {
+func openTree(cfg *config.Config, log *lineage.Log, reading lineage.Sealer, logger *slog.Logger) (*ledger.Ledger, error) {
 	key, err := ledger.KeyFor(cfg.Ledger.Key, cfg.Ledger.Folder, cfg.Ledger.Origin)
 	if err != nil {
 		return nil, err
@@ -27,7 +59,7 @@ func openTree(cfg *config.Config, log *lineage.Log, logger *slog.Logger) (*ledge
 	for _, one := range cfg.Ledger.Witnesses {
 		w.List = append(w.List, ledger.Witness{URL: one.URL, Key: one.Key})
 	}
-	return ledger.Open(ledger.Config{Dir: cfg.Ledger.Folder, Source: log, Key: key, Witnesses: w, Log: logger})
+	return ledger.Open(ledger.Config{Dir: cfg.Ledger.Folder, Source: log, Key: key, Reading: reading, Witnesses: w, Log: logger})
 }
 
 // tampered is the failure of evidence: what is there is not what was signed.
@@ -70,7 +102,7 @@ func nodeConfig(state, path string) (*config.Config, error) {
 
 func (s *streams) lineageVerify() *cobra.Command {
 	var o verify.Options
-	var proof string
+	var proof, reading string
 	var anchors []string
 	c := &cobra.Command{
 		Use:   "verify [DIR] --key PUBLIC-KEY",
@@ -80,6 +112,10 @@ checkpoint is what the key's holder committed to, in order and without a gap.
 With --anchor it is also not an older or another ledger: an anchor is anything
 that left the house earlier, a checkpoint, cosigned or not, a proof, or the
 receipt of any answer (its text, or a file that holds it).
+
+With --reading-key it also reads every record whose key has not been dropped, and
+checks that each says what its frame commits to. Whoever has no reading key can
+check everything but that.
 
 With --proof FILE and no folder it checks one record's proof.
 
@@ -105,6 +141,13 @@ be read, 5 the files cannot be read.`,
 				}
 				o.Anchors = append(o.Anchors, anchor)
 			}
+			if reading != "" {
+				text, err := os.ReadFile(reading) //nolint:gosec // the caller names it
+				if err != nil {
+					return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), "the file that ledger.readingKey in weir.yaml names"}
+				}
+				o.ReadingKey = string(text)
+			}
 			r, err := verify.Folder(c.Context(), args[0], o)
 			if err != nil {
 				return verdict(err)
@@ -116,6 +159,7 @@ be read, 5 the files cannot be read.`,
 	c.Flags().StringVar(&o.Key, "key", "", "public key of the ledger, as printed by: weir lineage key")
 	c.Flags().StringArrayVar(&anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
 	c.Flags().StringArrayVar(&o.Witnesses, "witness", nil, "public key of a witness whose cosignature must be there; of several, one")
+	c.Flags().StringVar(&reading, "reading-key", "", "file of the ledger's reading key: check the contents too")
 	c.Flags().StringVar(&proof, "proof", "", "check this proof, offline")
 	return c
 }
@@ -155,6 +199,9 @@ func (s *streams) tell(r *verify.Report) {
 		s.printf("    last batch closed: %s\n", r.Closed.UTC().Format(time.RFC3339))
 	}
 	s.printf("    root of the tree: %s\n", r.Root)
+	if r.Read > 0 {
+		s.printf("    read with the reading key: %s\n", count(int(r.Read), "record")) //nolint:gosec // far below
+	}
 	for _, w := range r.Witnessed {
 		s.printf("    cosigned by %s\n", w)
 	}
@@ -187,7 +234,11 @@ func (s *streams) verifyProof(path string, o verify.Options) error {
 	if err != nil {
 		return verdict(err)
 	}
-	s.printf("ok  %s at %s\n", p.Record.Position, p.Record.Time.Format(time.RFC3339))
+	if p.Closed {
+		s.printf("ok  %s\n", p.Record.Position)
+	} else {
+		s.printf("ok  %s at %s\n", p.Record.Position, p.Record.Time.Format(time.RFC3339))
+	}
 	if p.Signed {
 		s.printf("    the node signed its receipt\n")
 	}
@@ -198,6 +249,10 @@ func (s *streams) verifyProof(path string, o verify.Options) error {
 	}
 	for _, w := range p.Witnessed {
 		s.printf("    cosigned by %s\n", w)
+	}
+	if p.Closed {
+		s.printf("    the record is closed in this proof: it was redacted, or written without the reading key\n")
+		return nil
 	}
 	s.describe(&p.Record)
 	return nil

@@ -28,55 +28,56 @@ func (s *streams) lineage() *cobra.Command {
 }
 
 func (s *streams) lineageTail() *cobra.Command {
-	var state, path string
+	var w wherever
 	var o lineage.TailOptions
 	c := &cobra.Command{
 		Use: "tail", Short: "Print the newest records: who read which fields, why, and how they left", Args: cobra.NoArgs,
 		Long: `Prints records of the ledger, also while a server writes it. Records hold names
-of fields and keyed stand-ins for people, never a value.`,
+of fields and keyed stand-ins for people, never a value. Without the ledger's
+reading key it prints which records there are, and nothing of what they hold.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, levels, err := ledgerFolder(state, path)
+			folder, levels, err := w.folder()
 			if err != nil {
 				return err
 			}
 			o.Levels = levels
 			err = lineage.Tail(c.Context(), folder, s.out, o)
 			if err != nil && (!o.Follow || !errors.Is(err, context.Canceled)) {
-				return ledgerError(folder, err)
+				return ledgerError(folder.Dir, err)
 			}
 			return nil
 		},
 	}
-	c.Flags().StringVar(&state, "state", "", "folder of the demo, or state folder of a node (default: as weir.yaml, or the demo's)")
-	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger is read")
+	w.flags(c)
+	w.readingFlag(c)
 	c.Flags().IntVar(&o.Last, "last", 10, "how many records to begin with; 0 for all")
 	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on as records come")
 	c.Flags().BoolVar(&o.JSON, "json", false, "one JSON object a line")
 	return c
 }
 
-// ledgerFolder finds the ledger's folder, and the names of its levels.
-func ledgerFolder(state, path string) (string, schema.Levels, error) {
+// ledgerFolder finds the ledger's folder, the names of its levels, and where its
+// reading key is.
+func ledgerFolder(state, path string) (folder, reading string, levels schema.Levels, err error) {
 	var cfg *config.Config
 	if state == "" || path != "" {
-		var err error
 		if cfg, err = located(path); err != nil {
-			return "", nil, err
+			return "", "", nil, err
 		}
 		if isFolder(cfg.Ledger.Folder) {
-			return cfg.Ledger.Folder, levelsOf(cfg), nil
+			return cfg.Ledger.Folder, cfg.Ledger.ReadingKey, levelsOf(cfg), nil
 		}
-		return "", nil, environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its folder with --state")
+		return "", "", nil, environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its folder with --state")
 	}
 	if file := filepath.Join(state, "weir.yaml"); isFile(file) {
 		return ledgerFolder("", file)
 	}
 	for _, folder := range [...]string{filepath.Join(state, "ledger"), filepath.Join(state, "state", "ledger")} {
 		if isFolder(folder) {
-			return folder, schema.DefaultLevels(), nil
+			return folder, filepath.Join(filepath.Dir(folder), "ledger-reading.keys"), schema.DefaultLevels(), nil
 		}
 	}
-	return "", nil, environment(fmt.Errorf("no ledger under %s", state), "name the folder that --state had when the server ran")
+	return "", "", nil, environment(fmt.Errorf("no ledger under %s", state), "name the folder that --state had when the server ran")
 }
 
 func isFolder(path string) bool {

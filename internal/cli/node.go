@@ -37,6 +37,7 @@ type node struct {
 	revisions *gateway.Revisions
 	adapters  map[string]adapters.Adapter
 	tree      *ledger.Ledger
+	reading   lineage.Sealer                // opens the ledger's records
 	following []func(context.Context) error // run beside the server
 	closing   []func() error                // in reverse order
 }
@@ -182,8 +183,12 @@ func openKeys(cfg *config.Config) (*keyring.Ring, error) {
 }
 
 func (n *node) openLedger() (*lineage.Log, error) {
+	var err error
+	if n.reading, err = openReading(n.cfg); err != nil {
+		return nil, ledgerError(n.cfg.Ledger.Folder, err)
+	}
 	log, err := lineage.Open(lineage.Config{
-		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin,
+		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin, Reading: n.reading,
 		Fatal: func(err error) {
 			n.log.Error("the ledger cannot be trusted any more and the process ends", "error", err.Error())
 			os.Exit(ExitEnvironment)
@@ -193,7 +198,7 @@ func (n *node) openLedger() (*lineage.Log, error) {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, log.Close)
-	if n.tree, err = openTree(n.cfg, log, n.log); err != nil {
+	if n.tree, err = openTree(n.cfg, log, n.reading, n.log); err != nil {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, n.tree.Close)
@@ -215,6 +220,10 @@ func ledgerError(folder string, err error) error {
 		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
 	case errors.Is(err, ledger.ErrWitness):
 		remedy = "start when the witnesses answer, or see to witnesses and witnessQuorum under ledger in weir.yaml"
+	case errors.Is(err, lineage.ErrReadingKey):
+		remedy = "restore the reading key (ledger.readingKey) from its backup; to begin anew, move the ledger away"
+	case errors.Is(err, lineage.ErrKeyMissing):
+		remedy = "restore the folder keys of the ledger from its backup: a data key goes by a signed act alone"
 	case errors.Is(err, ledger.ErrKey), errors.Is(err, ledger.ErrTree):
 		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
 	}

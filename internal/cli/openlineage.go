@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/openlineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -44,12 +45,8 @@ func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLin
 	if o.options.To, err = dayOrInstant(o.to); err != nil {
 		return err
 	}
-	folder := o.dir
-	if folder == "" {
-		if folder, o.options.Levels, err = ledgerFolder(w.state, w.path); err != nil {
-			return err
-		}
-	} else if o.options.Levels, err = levelsOfCopy(w.path); err != nil {
+	folder, err := o.folder(w)
+	if err != nil {
 		return err
 	}
 	report, err := s.writeEvents(ctx, folder, o)
@@ -57,14 +54,36 @@ func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLin
 		if errors.Is(err, openlineage.ErrWindow) {
 			return &exitError{ExitUsage, err, "--window 1h, 2h, 3h, 4h, 6h, 8h, 12h or 24h"}
 		}
-		return ledgerError(folder, err)
+		if errors.Is(err, lineage.ErrReadingKey) {
+			return environment(fmt.Errorf("ledger %s: %w", folder.Dir, err), "--reading-key with the file that ledger.readingKey in weir.yaml names")
+		}
+		return ledgerError(folder.Dir, err)
 	}
 	// Standard output may be the events themselves.
+	if report.Redacted > 0 {
+		_, _ = fmt.Fprintf(s.err, "%s left out: redacted, the key was dropped\n", count(int(report.Redacted), "record")) //nolint:gosec // records of one ledger
+	}
 	_, err = fmt.Fprintf(s.err, "%d runs of %d records; %d records read no department's column\n", report.Runs, report.Records, report.Others)
 	return err
 }
 
-func (s *streams) writeEvents(ctx context.Context, folder string, o *openLineage) (report openlineage.Report, err error) {
+// folder is the ledger's own, or a copy with a reading key that is named.
+func (o *openLineage) folder(w *wherever) (f lineage.Folder, err error) {
+	if o.dir == "" {
+		f, o.options.Levels, err = w.folder()
+		return f, err
+	}
+	f.Dir = o.dir
+	if o.options.Levels, err = levelsOfCopy(w.path); err != nil || w.reading == "" {
+		return f, err
+	}
+	if f.Reading, err = loadReading(w.reading); err != nil {
+		return f, environment(err, "the file that ledger.readingKey in weir.yaml names")
+	}
+	return f, nil
+}
+
+func (s *streams) writeEvents(ctx context.Context, folder lineage.Folder, o *openLineage) (report openlineage.Report, err error) {
 	to := s.out
 	if o.out != "-" {
 		file, err := os.OpenFile(o.out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)

@@ -12,10 +12,37 @@ import (
 
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/ledger"
+	"github.com/weir-data/weir/schema"
 )
 
 // wherever are the flags that find a ledger.
-type wherever struct{ state, path string }
+type wherever struct{ state, path, reading string }
+
+// readingFlag is for commands that read records.
+func (w *wherever) readingFlag(c *cobra.Command) {
+	c.Flags().StringVar(&w.reading, "reading-key", "", "file of the ledger's reading key (default: as weir.yaml)")
+}
+
+// folder is the ledger's, with its reading key where that can be had: who may
+// not read the key still sees order and hashes.
+func (w *wherever) folder() (lineage.Folder, schema.Levels, error) {
+	dir, path, levels, err := ledgerFolder(w.state, w.path)
+	f := lineage.Folder{Dir: dir}
+	if err != nil {
+		return f, nil, err
+	}
+	if w.reading != "" {
+		path = w.reading
+	}
+	reading, err := loadReading(path)
+	switch {
+	case err == nil:
+		f.Reading = reading
+	case w.reading != "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+		return f, nil, environment(err, "the file that ledger.readingKey in weir.yaml names")
+	}
+	return f, levels, nil
+}
 
 func (w *wherever) flags(c *cobra.Command) {
 	c.Flags().StringVar(&w.state, "state", "", "folder of the demo, or state folder of a node (default: as weir.yaml, or the demo's)")
@@ -41,15 +68,16 @@ func (s *streams) lineageShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			folder, levels, err := ledgerFolder(w.state, w.path)
+			folder, levels, err := w.folder()
 			if err != nil {
 				return err
 			}
 			o.Levels = levels
-			return recordError(folder, lineage.Show(folder, at, s.out, o))
+			return recordError(folder.Dir, lineage.Show(folder, at, s.out, o))
 		},
 	}
 	w.flags(c)
+	w.readingFlag(c)
 	c.Flags().BoolVar(&o.JSON, "json", false, "one JSON object")
 	return c
 }
@@ -73,14 +101,16 @@ func (s *streams) lineageProve() *cobra.Command {
 	c := &cobra.Command{
 		Use: "prove RECEIPT --out FILE", Short: "Write the proof of a record, for whoever holds the public key", Args: cobra.ExactArgs(1),
 		Long: `Writes a record with its way to a signed checkpoint. The file can be checked by
-anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY.`,
+anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY. It opens
+this record and no other. Without the ledger's reading key, or when the record
+was redacted, it proves that there is a record and not what it holds.`,
 		Example: "  weir lineage prove node-a/7/184467 --out proof.json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			at, err := receiptOf(args[0])
 			if err != nil {
 				return err
 			}
-			folder, _, err := ledgerFolder(w.state, w.path)
+			folder, _, err := w.folder()
 			if err != nil {
 				return err
 			}
@@ -91,7 +121,7 @@ anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY.`,
 			}
 			p, err := ledger.Prove(folder, key, at)
 			if err != nil {
-				return recordError(folder, err)
+				return recordError(folder.Dir, err)
 			}
 			text, err := p.Text()
 			if err != nil {
@@ -104,11 +134,15 @@ anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY.`,
 			if err := os.WriteFile(out, text, 0o600); err != nil {
 				return environment(err, "")
 			}
+			if p.Content() != lineage.Readable {
+				s.printf("the record stays closed: the proof says that it is there, and nothing of what it holds\n")
+			}
 			s.printf("%s is in %s; check it with: weir lineage verify --proof %s --key %s\n", at, out, out, key)
 			return nil
 		},
 	}
 	w.flags(c)
+	w.readingFlag(c)
 	c.Flags().StringVar(&key, "key", "", "public key of the ledger (default: the node's own)")
 	c.Flags().StringVarP(&out, "out", "o", "proof.json", "file to write, - for standard output")
 	return c
@@ -133,20 +167,26 @@ func (w *wherever) publicKey(origin string) (string, error) {
 func (s *streams) lineageExport() *cobra.Command {
 	var w wherever
 	var o openLineage
+	var keys bool
 	c := &cobra.Command{
 		Use: "export FOLDER", Short: "Copy a ledger for auditors, also while the node runs; or write OpenLineage events",
 		Args: cobra.MaximumNArgs(1),
 		Long: `Copies segments, tree and checkpoint of a ledger into a new folder, the checkpoint
-first, so that the copy of a running node is whole up to it. No secret is in it.
+first, so that the copy of a running node is whole up to it. No secret is in it,
+and without --keys nobody can read its records. With it the wrapped data keys are
+copied too: whoever has the reading key can read the copy, also after keys of the
+ledger itself were dropped.
 The copy is checked with: weir lineage verify FOLDER --key PUBLIC-KEY.
 
 With --openlineage and no folder it writes OpenLineage run events instead, one
 JSON object a line: for each operation of an application and each window, which
 columns it read and how they reached the answer. They hold names and counts, no
-value, no reader and no person, and never one event for a request.`,
+value, no reader and no person, and never one event for a request. They are made
+of what records say: a copy must have been made with --keys, and needs
+--reading-key.`,
 		Example: `  weir lineage export copy
   weir lineage export --openlineage --from 2026-03-01 --to 2026-04-01 --window 24h --out march.ndjson
-  weir lineage export --openlineage --ledger copy`,
+  weir lineage export --openlineage --ledger copy --reading-key reading.key`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.on == (len(args) == 1) {
 				return &exitError{ExitUsage, errors.New("name a new folder, or --openlineage"), "see weir lineage export --help"}
@@ -159,11 +199,11 @@ value, no reader and no person, and never one event for a request.`,
 					return &exitError{ExitUsage, fmt.Errorf("--%s goes with --openlineage", name), "see weir lineage export --help"}
 				}
 			}
-			folder, _, err := ledgerFolder(w.state, w.path)
+			folder, _, _, err := ledgerFolder(w.state, w.path)
 			if err != nil {
 				return err
 			}
-			if err := exportLedger(folder, args[0]); err != nil {
+			if err := exportLedger(folder, args[0], keys); err != nil {
 				return environment(fmt.Errorf("export: %w", err), "name a folder that does not exist yet")
 			}
 			s.printf("%s holds the ledger up to its newest checkpoint; check it with: weir lineage verify %s --key ...\n", args[0], args[0])
@@ -171,13 +211,15 @@ value, no reader and no person, and never one event for a request.`,
 		},
 	}
 	w.flags(c)
+	c.Flags().BoolVar(&keys, "keys", false, "copy the wrapped data keys too")
 	o.flags(c)
+	w.readingFlag(c)
 	return c
 }
 
 // exportLedger copies the checkpoint before the tiles that it covers, and these
 // before the segments that they commit to: each is only ever added to.
-func exportLedger(from, to string) error {
+func exportLedger(from, to string, keys bool) error {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return err
 	}
@@ -206,10 +248,13 @@ func exportLedger(from, to string) error {
 			}
 		}
 	}
-	return nil
+	if !keys {
+		return nil
+	}
+	return copyFiles(filepath.Join(from, lineage.KeysFolder), filepath.Join(to, lineage.KeysFolder))
 }
 
-// copyFiles copies a folder of tiles. Partial ones that go away meanwhile were
+// copyFiles copies a folder of tiles or keys. Partial tiles that go away meanwhile were
 // replaced by full ones.
 func copyFiles(from, to string) error {
 	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {

@@ -23,7 +23,7 @@ that never arrived. Exit codes: 0 each answer has its record, 6 an answer has
 none or another's, 2 the file does not hold answers, 5 the ledger cannot be read.`,
 		Example: "  weir lineage reconcile answers.ndjson --state state",
 		RunE: func(_ *cobra.Command, args []string) error {
-			folder, _, err := ledgerFolder(w.state, w.path)
+			folder, _, err := w.folder()
 			if err != nil {
 				return err
 			}
@@ -36,12 +36,13 @@ none or another's, 2 the file does not hold answers, 5 the ledger cannot be read
 			case errors.Is(err, lineage.ErrAnswers):
 				return &exitError{ExitUsage, fmt.Errorf("%s: %w", args[0], err), "keep responses as they came, one a line"}
 			case err != nil:
-				return ledgerError(folder, err)
+				return ledgerError(folder.Dir, err)
 			}
 			return s.reconciled(r)
 		},
 	}
 	w.flags(c)
+	w.readingFlag(c)
 	return c
 }
 
@@ -52,6 +53,9 @@ func (s *streams) reconciled(r *lineage.Reconciliation) error {
 		verdict = "NOT "
 	}
 	s.printf("%s %s, %d with exactly one record of their own\n", verdict, count(r.Answers, "answer"), r.Answers-r.Failures)
+	if r.Redacted > 0 {
+		s.printf("    %s of a record that was redacted: it is there, and its digest is not any more\n", count(r.Redacted, "answer"))
+	}
 	if r.Refusals > 0 {
 		s.printf("    %s without data and without a receipt\n", count(r.Refusals, "refusal"))
 	}

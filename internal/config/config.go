@@ -234,6 +234,10 @@ type Ledger struct {
 	// Key is the file of the key that signs checkpoints and receipts, made at
 	// the first start; "" for state/ledger.key.
 	Key string `yaml:"key"`
+	// ReadingKey is the file of the key ring that opens the records, made at the
+	// first start; "" for state/ledger-reading.keys. It belongs to the office
+	// that reads the ledger, not to whoever runs the node.
+	ReadingKey string `yaml:"readingKey"`
 	// Durability is what an answer waits for, by level: "written" or "synced".
 	// Levels not named wait for "synced", the lowest for "written". Only the
 	// lowest may be "written".
@@ -373,6 +377,10 @@ func (c *Config) complete(base string) {
 		c.Ledger.Key = filepath.Join(c.State, "ledger.key")
 	}
 	at(&c.Ledger.Key)
+	if c.Ledger.ReadingKey == "" {
+		c.Ledger.ReadingKey = filepath.Join(c.State, "ledger-reading.keys")
+	}
+	at(&c.Ledger.ReadingKey)
 	if c.Ledger.Index.Path == "" && c.Ledger.Index.Driver == DriverSQLite {
 		c.Ledger.Index.Path = filepath.Join(c.State, "index.db")
 	}

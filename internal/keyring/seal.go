@@ -52,6 +52,21 @@ func (r *Ring) Open(use string, sealed, aad []byte) ([]byte, error) {
 	return unpad(padded)
 }
 
+// Box seals and opens for one use. It is immutable and safe for concurrent use.
+type Box struct {
+	ring *Ring
+	use  string
+}
+
+// Box is the ring for one use.
+func (r *Ring) Box(use string) Box { return Box{r, use} }
+
+// Seal is [Ring.Seal] for the box's use.
+func (b Box) Seal(plaintext, aad []byte) []byte { return b.ring.Seal(b.use, plaintext, aad) }
+
+// Open is [Ring.Open] for the box's use.
+func (b Box) Open(sealed, aad []byte) ([]byte, error) { return b.ring.Open(b.use, sealed, aad) }
+
 // SealDeterministic encrypts and authenticates plaintext, bound to aad, so that
 // equal inputs under the active key give equal outputs: a synthetic nonce
 // (HMAC-SHA256 over aad and plaintext, cut to 16 bytes) serves as the initial

@@ -162,6 +162,9 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if e.Content == lineage.Sealed {
+			return 0, fmt.Errorf("%w: record %s is sealed", ErrReadingKey, e.Position)
+		}
 		entries = append(entries, e)
 	}
 	if len(entries) == 0 {
@@ -182,25 +185,25 @@ func (w *writer) step(ctx context.Context) (int, error) {
 // start finds where the index stands, and that it stands on this log: the last
 // record that it has must be in the log, with the hash that it had.
 func (w *writer) start(ctx context.Context) error {
-	origin, err := firstOrigin(w.index.cfg.Dir)
+	origin, err := firstOrigin(w.index.folder())
 	if err != nil {
 		return err
 	}
 	if origin == "" {
-		w.reader = lineage.NewReader(w.index.cfg.Dir, 0)
+		w.reader = lineage.NewReader(w.index.folder(), 0)
 		return nil
 	}
 	var hash []byte
 	err = w.index.db.QueryRowContext(ctx, `SELECT id, name, epoch, sequence, hash FROM origin WHERE name = $1`, origin).
 		Scan(&w.origin, &w.last.Origin, &w.last.Epoch, &w.last.Sequence, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
-		w.reader = lineage.NewReader(w.index.cfg.Dir, 0)
+		w.reader = lineage.NewReader(w.index.folder(), 0)
 		return nil
 	}
 	if err != nil {
 		return unavailable(err)
 	}
-	reader := lineage.NewReader(w.index.cfg.Dir, w.last.Sequence)
+	reader := lineage.NewReader(w.index.folder(), w.last.Sequence)
 	e, err := reader.Next()
 	if err == nil && (e.Position.Sequence != w.last.Sequence || !bytes.Equal(e.Hash[:], hash)) || errors.Is(err, io.EOF) {
 		reader.Close()
@@ -215,8 +218,8 @@ func (w *writer) start(ctx context.Context) error {
 }
 
 // firstOrigin is the name of the log, "" while it has no record.
-func firstOrigin(dir string) (string, error) {
-	r := lineage.NewReader(dir, 0)
+func firstOrigin(f lineage.Folder) (string, error) {
+	r := lineage.NewReader(f, 0)
 	defer r.Close()
 	e, err := r.Next()
 	if errors.Is(err, io.EOF) {
@@ -271,8 +274,10 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 		if last.Sequence != 0 && e.Position.Sequence != last.Sequence+1 {
 			return fmt.Errorf("%w: record %d of the log follows record %d of the index", ErrForeign, e.Position.Sequence, last.Sequence)
 		}
-		if err := b.add(ctx, origin, e); err != nil {
-			return err
+		if e.Content == lineage.Readable { // what is redacted is nowhere in the index
+			if err := b.add(ctx, origin, e); err != nil {
+				return err
+			}
 		}
 		last.Epoch, last.Sequence = e.Position.Epoch, e.Position.Sequence
 	}

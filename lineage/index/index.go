@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/weir-data/weir/lineage"
 )
 
 // Errors of the package.
@@ -22,6 +24,8 @@ var (
 	ErrForeign = errors.New("the index is not of this log")
 	// ErrFormat: the index was made by another version.
 	ErrFormat = errors.New("the index has another version's format")
+	// ErrReadingKey: the log's records cannot be read without its reading key.
+	ErrReadingKey = errors.New("the index needs the ledger's reading key")
 	// ErrUnavailable: the database cannot be read or written.
 	ErrUnavailable = errors.New("index unavailable")
 )
@@ -31,8 +35,9 @@ type Config struct {
 	Driver string // SQLite or Postgres
 	Path   string // of the file, SQLite
 	URL    string // of the database, Postgres; never in an error
-	// Dir is the folder of this node's log.
-	Dir string
+	// Dir is the folder of this node's log, Reading what opens its records.
+	Dir     string
+	Reading lineage.Sealer
 	// Poll is the pause between looks at the log; 100 ms.
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
@@ -41,6 +46,10 @@ type Config struct {
 	// 0 up to 1; 0.1. The index is behind while more comes than that is enough
 	// for, and says how far.
 	Share float64
+}
+
+func (x *Index) folder() lineage.Folder {
+	return lineage.Folder{Dir: x.cfg.Dir, Reading: x.cfg.Reading}
 }
 
 // Index is an open index. Its queries are safe for concurrent use, also beside

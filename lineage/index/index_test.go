@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -24,7 +26,7 @@ import (
 // drivers runs a test over an index in a SQLite file and one in PostgreSQL.
 func drivers(t *testing.T, run func(t *testing.T, cfg Config)) {
 	t.Run(SQLite, func(t *testing.T) {
-		run(t, Config{Driver: SQLite, Path: filepath.Join(t.TempDir(), "index.db")})
+		run(t, Config{Driver: SQLite, Reading: reading(t), Path: filepath.Join(t.TempDir(), "index.db")})
 	})
 	t.Run(Postgres, func(t *testing.T) {
 		server := os.Getenv("WEIR_TEST_POSTGRES")
@@ -34,7 +36,7 @@ func drivers(t *testing.T, run func(t *testing.T, cfg Config)) {
 			}
 			t.Skip("SKIPPED: WEIR_TEST_POSTGRES is not set; make test starts a server")
 		}
-		run(t, Config{Driver: Postgres, URL: ownSchema(t, server)})
+		run(t, Config{Driver: Postgres, Reading: reading(t), URL: ownSchema(t, server)})
 	})
 }
 
@@ -95,11 +97,23 @@ func shapes() [][]lineage.Use {
 	}
 }
 
+// rings has one reading key for all tests, so that logs can be read again.
+var rings = sync.OnceValues(keyring.Generate)
+
+func reading(t testing.TB) lineage.Sealer {
+	t.Helper()
+	ring, err := rings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.Box("reading")
+}
+
 // fill appends made-up records to a log and gives what was appended.
 func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry {
 	t.Helper()
 	clock := start
-	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: origin, SegmentSize: 16 << 10, Clock: func() time.Time {
+	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: origin, Reading: reading(t), SegmentSize: 16 << 10, Clock: func() time.Time {
 		clock = clock.Add(time.Duration(r.IntN(120)) * time.Second)
 		return clock
 	}})
@@ -151,7 +165,7 @@ func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry
 		t.Fatal(err)
 	}
 	var out []lineage.Entry
-	for e, err := range lineage.Read(dir, 0) {
+	for e, err := range lineage.Read(lineage.Folder{Dir: dir, Reading: reading(t)}, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

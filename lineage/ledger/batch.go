@@ -66,16 +66,9 @@ func parseBatch(text []byte) (b Batch, err error) {
 	return b, nil
 }
 
-// entry is what a batch's tree holds of a frame: its hash, and behind a record's
-// those of the frames that it cannot be read without, so that a proof of a
-// record proves what it says.
-func entry(buf []byte, f *lineage.Frame) []byte {
-	buf = append(buf, f.Hash[:]...)
-	for i := range f.Meaning {
-		buf = append(buf, f.Meaning[i].Hash[:]...)
-	}
-	return buf
-}
+// leafOf is what a batch's tree holds of a frame. What a record refers to is
+// bound to it by its own commitment.
+func leafOf(f *lineage.Frame) tlog.Hash { return tlog.RecordHash(f.Hash[:]) }
 
 // rootOf is the Merkle root (RFC 9162, 2.1.1) over leaf hashes.
 func rootOf(leaves []tlog.Hash) tlog.Hash {

@@ -158,7 +158,7 @@ func TestKillRounds(t *testing.T) {
 	n.proven(last)
 	n.close()
 	found := map[string]int{}
-	for e, err := range lineage.Read(dir, 0) {
+	for e, err := range lineage.Read(lineage.Folder{Dir: dir}, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,11 +169,11 @@ func TestKillRounds(t *testing.T) {
 			t.Errorf("the answer with receipt %s has %d records", p, found[p])
 		}
 	}
-	r, err := verify.Folder(t.Context(), dir, verify.Options{Key: key, Anchors: []verify.Anchor{verify.ParseAnchor("last", []byte(last.String()))}})
+	r, err := verify.Folder(t.Context(), dir, verify.Options{Key: key, ReadingKey: readingText(t, dir), Anchors: []verify.Anchor{verify.ParseAnchor("last", []byte(last.String()))}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Records != last.Sequence || r.Behind != 0 || uint64(len(found)) != last.Sequence {
+	if r.Records != last.Sequence || r.Read != last.Sequence || r.Behind != 0 || uint64(len(found)) != last.Sequence {
 		t.Errorf("%+v of %s, %d found", r, last, len(found))
 	}
 	t.Logf("%d rounds, %d answers, each with one record; %d records in %d batches, %d undelivered", rounds, len(answered), r.Records, r.Batches, len(found)-len(answered))

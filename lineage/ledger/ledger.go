@@ -58,6 +58,9 @@ type Config struct {
 	Dir    string // the log's folder; the tree is in its folder "tree"
 	Source Log
 	Key    *Key
+	// Reading opens the data keys, so that proofs say what records hold. Without
+	// it they prove that there is a record.
+	Reading lineage.Sealer
 	// Every is the least time between two batches. Default 50 ms. Batches that
 	// take long come less often, but once in CheckpointEvery at least.
 	Every time.Duration
@@ -134,9 +137,8 @@ type Ledger struct {
 	frames *lineage.Frames
 	leaves []tlog.Hash
 	carry  []tlog.Hash // leaves of frames that were read and are in no batch yet
-	buf    []byte
-	beat   time.Time // of the last batch
-	lost   bool      // an attempt failed; the rest is to be found anew
+	beat   time.Time   // of the last batch
+	lost   bool        // an attempt failed; the rest is to be found anew
 
 	mu    sync.Mutex
 	stats Stats
@@ -233,7 +235,7 @@ func (l *Ledger) resume() error {
 		l.frames.Close()
 	}
 	l.size, l.next, l.carry = size, last.Last+1, l.carry[:0]
-	l.frames = lineage.NewFrames(l.config.Dir, last.Last, false)
+	l.frames = lineage.NewFrames(l.config.Dir, last.Last)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ends = []span{{size, last.Last}}
@@ -345,8 +347,7 @@ func (l *Ledger) batch(to uint64) error {
 		if err != nil {
 			return err
 		}
-		l.buf = entry(l.buf[:0], &f)
-		l.leaves = append(l.leaves, tlog.RecordHash(l.buf))
+		l.leaves = append(l.leaves, leafOf(&f))
 		if sealed > 0 && f.Epoch != b.Epoch {
 			break // of the next batch
 		}

@@ -2,13 +2,17 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -50,6 +54,11 @@ func tryOpen(dir string, change func(*lineage.Config, *Config)) (*node, error) {
 	if change != nil {
 		change(&lc, &c)
 	}
+	ring, err := readingRing(dir)
+	if err != nil {
+		return nil, err
+	}
+	lc.Reading, c.Reading = ring.Box(readingUse), ring.Box(readingUse)
 	log, err := lineage.Open(lc)
 	if err != nil {
 		return nil, err
@@ -67,6 +76,31 @@ func tryOpen(dir string, change func(*lineage.Config, *Config)) (*node, error) {
 		return nil, err
 	}
 	return &node{dir: dir, key: c.Key, log: log, led: l}, nil
+}
+
+// readingUse is as internal/cli has it.
+const readingUse = "ledger encryption"
+
+// readingRing is the reading key beside a folder, made where there is none.
+func readingRing(dir string) (*keyring.Ring, error) {
+	ring, err := keyring.Load(dir + ".reading")
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ring, err
+	}
+	if ring, err = keyring.Generate(); err != nil {
+		return nil, err
+	}
+	return ring, errors.Join(os.MkdirAll(filepath.Dir(dir), 0o700), ring.Save(dir+".reading"))
+}
+
+// readingText is the file of the reading key.
+func readingText(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := os.ReadFile(dir + ".reading")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func (n *node) close() {

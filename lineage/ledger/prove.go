@@ -20,12 +20,30 @@ import (
 // JSON is described in docs/ledger-format.md; hashes and frames are standard
 // base64.
 type Proof struct {
-	Format   string   `json:"format"`
-	Receipt  string   `json:"receipt"`
-	Record   string   `json:"record"`
-	Meaning  []string `json:"meaning"`
+	Format  string `json:"format"`
+	Receipt string `json:"receipt"`
+	Record  Opened `json:"record"`
+	// Meaning is there where the record is open.
+	Meaning  []Opened `json:"meaning,omitempty"`
 	Signed   *Signed  `json:"signed,omitempty"`
 	Included *Way     `json:"included,omitempty"`
+
+	content lineage.Content
+}
+
+// Content is whether the proof says what the record holds, or only that there
+// is one.
+func (p *Proof) Content() lineage.Content { return p.content }
+
+// Opened is a frame with what opens it; a clear frame, and a record that cannot
+// be read, have no opening.
+type Opened struct {
+	Frame   string `json:"frame"`
+	Opening string `json:"opening,omitempty"`
+}
+
+func opened(d lineage.Disclosure) Opened {
+	return Opened{base64.StdEncoding.EncodeToString(d.Frame), base64.StdEncoding.EncodeToString(d.Opening)}
 }
 
 // Signed is a receipt: the promise of a commit group, one signature for all its
@@ -53,13 +71,14 @@ func (p *Proof) Text() ([]byte, error) {
 }
 
 // proofFormat is the first member of a proof.
-const proofFormat = "weir proof v1"
+const proofFormat = "weir proof v2"
 
 // Prove makes the proof of a record from the files of a ledger's folder. It may
-// run beside the node and needs the public key alone, to know which checkpoint
-// is the ledger's. ErrUnknown where there is no such record, ErrPending where no
+// run beside the node and needs the public key, to know which checkpoint is the
+// ledger's. Without the reading key, or where the data key was dropped, it is the
+// proof of a record that stays closed. ErrUnknown where there is no such record, ErrPending where no
 // checkpoint covers it yet.
-func Prove(dir, public string, at lineage.Position) (*Proof, error) {
+func Prove(folder lineage.Folder, public string, at lineage.Position) (*Proof, error) {
 	v, err := note.NewVerifier(public)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
@@ -67,7 +86,7 @@ func Prove(dir, public string, at lineage.Position) (*Proof, error) {
 	if v.Name() != at.Origin {
 		return nil, fmt.Errorf("%w: %s is of another origin than %s", ErrUnknown, at, v.Name())
 	}
-	files := reader{treeDir(dir)}
+	files := reader{treeDir(folder.Dir)}
 	checkpoint, head, err := files.checkpoint(v)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +99,10 @@ func Prove(dir, public string, at lineage.Position) (*Proof, error) {
 		return nil, err
 	}
 	p := &Proof{Format: proofFormat, Receipt: at.String()}
-	index, path, err := p.fromBatch(dir, b, at)
+	if err := p.disclose(folder, at); err != nil {
+		return nil, err
+	}
+	index, path, err := fromBatch(folder.Dir, b, at)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +135,12 @@ func (r reader) find(size int64, sequence uint64) (int64, Batch, error) {
 	return int64(n), b, err
 }
 
-// fromBatch walks the frames of a batch: it fills in the record and what it
-// refers to, and gives the record's place and path among them.
-func (p *Proof) fromBatch(dir string, b Batch, at lineage.Position) (index int, path []tlog.Hash, err error) {
-	frames := lineage.NewFrames(dir, b.First-1, true)
+// fromBatch walks the frames of a batch, and gives a record's place and path
+// among them.
+func fromBatch(dir string, b Batch, at lineage.Position) (index int, path []tlog.Hash, err error) {
+	frames := lineage.NewFrames(dir, b.First-1)
 	defer frames.Close()
 	var leaves []tlog.Hash
-	var buf []byte
 	index = -1
 	for len(leaves) < b.Frames {
 		f, err := frames.Next()
@@ -128,10 +149,8 @@ func (p *Proof) fromBatch(dir string, b Batch, at lineage.Position) (index int, 
 		}
 		if f.Record && f.Sequence == at.Sequence && f.Epoch == at.Epoch {
 			index = len(leaves)
-			p.fill(&f)
 		}
-		buf = entry(buf[:0], &f)
-		leaves = append(leaves, tlog.RecordHash(buf))
+		leaves = append(leaves, leafOf(&f))
 	}
 	if index < 0 {
 		return 0, nil, fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
@@ -149,12 +168,35 @@ func missing(err error) error {
 	return err
 }
 
-func (p *Proof) fill(f *lineage.Frame) {
-	p.Record = base64.StdEncoding.EncodeToString(f.Bytes)
-	p.Meaning = p.Meaning[:0]
-	for _, m := range f.Meaning {
-		p.Meaning = append(p.Meaning, base64.StdEncoding.EncodeToString(m.Bytes))
+// disclose fills in the record and what it refers to.
+func (p *Proof) disclose(folder lineage.Folder, at lineage.Position) error {
+	frames := lineage.NewSegmentFrames(folder, at.Sequence)
+	defer frames.Close()
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			return missing(err)
+		}
+		if f.Record && f.Sequence >= at.Sequence {
+			if f.Sequence != at.Sequence || f.Epoch != at.Epoch {
+				return fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
+			}
+			return p.fill(frames)
+		}
 	}
+}
+
+// fill takes the record that was read last.
+func (p *Proof) fill(frames *lineage.Frames) error {
+	record, meaning, content, err := frames.Disclose()
+	if err != nil {
+		return err
+	}
+	p.content, p.Record, p.Meaning = content, opened(record), nil
+	for _, m := range meaning {
+		p.Meaning = append(p.Meaning, opened(m))
+	}
+	return nil
 }
 
 func texts(path []tlog.Hash) []string {
@@ -184,7 +226,12 @@ func (l *Ledger) Find(at lineage.Position) (lineage.Entry, error) {
 	if at.Origin != l.config.Source.Origin() || at.Sequence > l.config.Source.SyncedTo() {
 		return lineage.Entry{}, ErrUnknown
 	}
-	return lineage.Find(l.config.Dir, at)
+	return lineage.Find(l.folder(), at)
+}
+
+// folder is the log's, with the reading key.
+func (l *Ledger) folder() lineage.Folder {
+	return lineage.Folder{Dir: l.config.Dir, Reading: l.config.Reading}
 }
 
 // Receipt gives a record of this ledger's log with its signed receipt and, when
@@ -194,7 +241,7 @@ func (l *Ledger) Receipt(at lineage.Position) (*Proof, error) {
 	if at.Origin != l.config.Source.Origin() || at.Sequence == 0 || at.Sequence > l.config.Source.SyncedTo() {
 		return nil, ErrUnknown
 	}
-	p, err := Prove(l.config.Dir, l.config.Key.public, at)
+	p, err := Prove(l.folder(), l.config.Key.public, at)
 	switch {
 	case errors.Is(err, ErrPending):
 		p = &Proof{Format: proofFormat, Receipt: at.String()}
@@ -224,7 +271,7 @@ func (l *Ledger) sign(p *Proof, at lineage.Position) error {
 // hashes of its records. Only groups that are on disk whole are looked at, so
 // one always reads alike.
 func (l *Ledger) group(p *Proof, at lineage.Position) (first uint64, leaves []tlog.Hash, err error) {
-	frames := lineage.NewSegmentFrames(l.config.Dir, at.Sequence)
+	frames := lineage.NewSegmentFrames(l.folder(), at.Sequence)
 	defer frames.Close()
 	to := l.config.Source.SyncedTo()
 	found := false
@@ -250,9 +297,11 @@ func (l *Ledger) group(p *Proof, at lineage.Position) (first uint64, leaves []tl
 				return 0, nil, fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
 			}
 			found = true
-			p.fill(&f)
+			if err := p.fill(frames); err != nil {
+				return 0, nil, err
+			}
 		}
-		leaves = append(leaves, tlog.RecordHash(f.Hash[:]))
+		leaves = append(leaves, leafOf(&f))
 		next = f.Sequence + 1
 	}
 	if !found {

@@ -106,6 +106,10 @@ func gather(t *testing.T) *evidence {
 	if err := e.verify(); err != nil {
 		t.Fatalf("before any edit: %v", err)
 	}
+	r, err := verify.Folder(t.Context(), e.dir, verify.Options{Key: e.key, Anchors: e.anchors, ReadingKey: readingText(t, e.dir)})
+	if err != nil || r.Read != r.Records {
+		t.Fatalf("with the reading key: %+v, %v", r, err)
+	}
 	return e
 }
 
@@ -187,8 +191,8 @@ func (e *evidence) verify() error {
 func places(b []byte) (out []place) {
 	for at := 8; at < len(b); {
 		f := b[at:]
-		to := at + 37 + int(binary.LittleEndian.Uint32(f[4:]))
-		out = append(out, place{at, to, binary.LittleEndian.Uint64(f[12:]), f[36]&0x7f == 5})
+		to := at + 34 + int(binary.LittleEndian.Uint32(f[4:])&0xffffff)
+		out = append(out, place{at, to, binary.LittleEndian.Uint64(f[11:]) & (1<<48 - 1), f[33]&0x7f == 5})
 		at = to
 	}
 	return out
@@ -290,7 +294,7 @@ func reseal(files map[string][]byte) {
 		b := files[s]
 		for _, p := range places(b) {
 			f := b[p.from:p.to]
-			copy(f[20:36], last[:16])
+			copy(f[17:33], last[:16])
 			binary.LittleEndian.PutUint32(f, crc32.Checksum(f[4:], crc32.MakeTable(crc32.Castagnoli)))
 			last = sha256.Sum256(f)
 		}

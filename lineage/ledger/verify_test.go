@@ -15,6 +15,13 @@ func copied(t *testing.T, dir string) string {
 	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
+	reading, err := os.ReadFile(dir + ".reading")
+	if err == nil {
+		err = os.WriteFile(to+".reading", reading, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	return to
 }
 
@@ -29,11 +36,11 @@ func TestVerifyCopiedFolder(t *testing.T) {
 		key = n.key.Public()
 		n.close()
 	}
-	r, err := verify.Folder(t.Context(), copied(t, dir), verify.Options{Key: key})
+	r, err := verify.Folder(t.Context(), copied(t, dir), verify.Options{Key: key, ReadingKey: readingText(t, dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Records != 600 || r.Behind != 0 || r.Last != "node-a/3/600" || r.Batches < 15 {
+	if r.Records != 600 || r.Read != 600 || r.Behind != 0 || r.Last != "node-a/3/600" || r.Batches < 15 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -99,7 +99,7 @@ func TestWitnessed(t *testing.T) {
 	})
 	last := n.append(30)
 	n.proven(last)
-	p, err := Prove(dir, key.Public(), last)
+	p, err := Prove(lineage.Folder{Dir: dir}, key.Public(), last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestWitnessAway(t *testing.T) {
 	if s := n.led.Stats().Witnesses; s[0].Failures == 0 || s[0].Size >= s[1].Size {
 		t.Errorf("the first is away: %+v", s)
 	}
-	p, err := Prove(dir, key.Public(), last)
+	p, err := Prove(lineage.Folder{Dir: dir}, key.Public(), last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestQuorum(t *testing.T) {
 	if s := n.led.Stats(); s.Proven >= last.Sequence || !s.Working {
 		t.Errorf("without a quorum: %+v", s)
 	}
-	if _, err := Prove(dir, key.Public(), last); !errors.Is(err, ErrPending) {
+	if _, err := Prove(lineage.Folder{Dir: dir}, key.Public(), last); !errors.Is(err, ErrPending) {
 		t.Errorf("a proof without a quorum: %v", err)
 	}
 	regulator.away.Store(false)

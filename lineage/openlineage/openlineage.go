@@ -41,7 +41,10 @@ type Options struct {
 type Report struct {
 	Records uint64 // that are in an event
 	Others  uint64 // of the bounds that read no department's column: refusals, the ledger's own
-	Runs    uint64 // a START each, and an event with all they did
+	// Redacted are records whose key was dropped, of any time: what they read,
+	// and when, is gone.
+	Redacted uint64
+	Runs     uint64 // a START each, and an event with all they did
 }
 
 func (o *Options) complete() error {
@@ -72,17 +75,18 @@ func (o *Options) window(e *lineage.Entry) (time.Time, bool) {
 // Export writes the events of a log in a folder, one JSON object a line. It needs
 // no lock; what is appended meanwhile is not part. The log is read twice: first
 // to see where each window ends, since a clock may jump, then to write each as
-// soon as it is whole, so that memory holds the windows that are open.
-func Export(ctx context.Context, dir string, w io.Writer, o Options) (Report, error) {
+// soon as it is whole, so that memory holds the windows that are open. Without the
+// key that opens the records it is an [lineage.ErrReadingKey].
+func Export(ctx context.Context, folder lineage.Folder, w io.Writer, o Options) (Report, error) {
 	if err := o.complete(); err != nil {
 		return Report{}, err
 	}
 	x := &export{options: &o, out: writer{w: w}, open: make(map[time.Time]window), keys: make(map[shapeKey]*job)}
-	plan, err := survey(ctx, dir, &o)
+	plan, err := survey(ctx, folder, &o)
 	if err != nil {
 		return Report{}, err
 	}
-	for e, err := range lineage.Read(dir, 0) {
+	for e, err := range lineage.Read(folder, 0) {
 		switch {
 		case err != nil:
 			return x.report, err
@@ -90,6 +94,9 @@ func Export(ctx context.Context, dir string, w io.Writer, o Options) (Report, er
 			return x.report, ctx.Err()
 		case e.Position.Sequence > plan.last:
 			return x.report, nil
+		case e.Content == lineage.Redacted:
+			x.report.Redacted++
+			continue
 		}
 		at, in := o.window(&e)
 		if !in {
@@ -112,13 +119,20 @@ type plan struct {
 	newest time.Time            // of any record
 }
 
-func survey(ctx context.Context, dir string, o *Options) (plan, error) {
+func survey(ctx context.Context, folder lineage.Folder, o *Options) (plan, error) {
 	p := plan{ends: make(map[time.Time]uint64)}
-	for e, err := range lineage.Read(dir, 0) {
+	for e, err := range lineage.Read(folder, 0) {
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return p, err
 		}
 		p.last = e.Position.Sequence
+		switch e.Content {
+		case lineage.Sealed:
+			return p, fmt.Errorf("%w: record %d is sealed", lineage.ErrReadingKey, e.Position.Sequence)
+		case lineage.Redacted:
+			continue
+		case lineage.Readable:
+		}
 		if e.Time.After(p.newest) {
 			p.newest = e.Time.UTC()
 		}

@@ -12,12 +12,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
 )
@@ -67,13 +69,25 @@ func cells() []lineage.Counts {
 
 const canary = "CANARY"
 
+// rings has one reading key for all tests, so that logs can be read again.
+var rings = sync.OnceValues(keyring.Generate)
+
+func reading(t *testing.T) lineage.Sealer {
+	t.Helper()
+	ring, err := rings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.Box("reading")
+}
+
 // logged is a log with a record every ten minutes: two applications, a second
 // shape, the control graph, refusals.
 func logged(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	clock := day.Add(-10 * time.Minute)
-	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", SegmentSize: 8 << 10, Clock: func() time.Time { return clock }})
+	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: reading(t), SegmentSize: 8 << 10, Clock: func() time.Time { return clock }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +128,7 @@ func logged(t *testing.T, n int) string {
 func exported(t *testing.T, dir string, o Options) ([]byte, Report) {
 	t.Helper()
 	var b bytes.Buffer
-	report, err := Export(t.Context(), dir, &b, o)
+	report, err := Export(t.Context(), lineage.Folder{Dir: dir, Reading: reading(t)}, &b, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +321,7 @@ func TestRuns(t *testing.T) {
 		t.Error("the second day alone is not the second day's part")
 	}
 	for _, w := range [...]time.Duration{0, time.Minute, 7 * time.Hour, 48 * time.Hour} {
-		if _, err := Export(t.Context(), dir, &bytes.Buffer{}, Options{Window: w}); !errors.Is(err, ErrWindow) {
+		if _, err := Export(t.Context(), lineage.Folder{Dir: dir}, &bytes.Buffer{}, Options{Window: w}); !errors.Is(err, ErrWindow) {
 			t.Errorf("a window of %v: %v", w, err)
 		}
 	}
@@ -373,12 +387,22 @@ func TestNobody(t *testing.T) {
 	}
 }
 
+// TestSealed: without the reading key there is no event, and no empty export
+// that looks like a ledger without reads.
+func TestSealed(t *testing.T) {
+	dir := logged(t, 8)
+	var b bytes.Buffer
+	if _, err := Export(t.Context(), lineage.Folder{Dir: dir}, &b, Options{Window: time.Hour}); !errors.Is(err, lineage.ErrReadingKey) || b.Len() > 0 {
+		t.Errorf("without a reading key: %v, %d bytes", err, b.Len())
+	}
+}
+
 // TestClock: a clock that went back cuts no window in two.
 func TestClock(t *testing.T) {
 	dir := t.TempDir()
 	at := []time.Duration{0, 30 * time.Hour, time.Hour, 31 * time.Hour}
 	i := -1
-	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Clock: func() time.Time { return day.Add(at[max(0, min(i, len(at)-1))]) }})
+	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: reading(t), Clock: func() time.Time { return day.Add(at[max(0, min(i, len(at)-1))]) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 
 // The frames of a segment, as docs/ledger-format.md describes them.
 const (
-	segmentMagic = "WEIRWAL\x01"
-	headerSize   = 37
+	segmentMagic = "WEIRWAL\x02"
+	headerSize   = 34
 	linkSize     = 16
 	maxBody      = 8 << 20
 	groupMark    = 0x80
@@ -30,6 +30,7 @@ const (
 	typeName
 	typeRecord
 	typeClose
+	typeKey
 )
 
 // digest is a SHA-256.
@@ -41,12 +42,23 @@ type frame struct {
 	offset int64
 }
 
-func (f frame) length() uint32   { return binary.LittleEndian.Uint32(f.bytes[4:]) }
-func (f frame) epoch() uint32    { return binary.LittleEndian.Uint32(f.bytes[8:]) }
-func (f frame) sequence() uint64 { return binary.LittleEndian.Uint64(f.bytes[12:]) }
-func (f frame) kind() byte       { return f.bytes[36] &^ groupMark }
+func (f frame) length() uint32   { return uint32(f.number(4, 3)) }
+func (f frame) key() byte        { return f.bytes[7] }
+func (f frame) epoch() uint32    { return uint32(f.number(8, 3)) }
+func (f frame) sequence() uint64 { return f.number(11, 6) }
+func (f frame) link() []byte     { return f.bytes[17 : 17+linkSize] }
+func (f frame) kind() byte       { return f.bytes[33] &^ groupMark }
+func (f frame) group() bool      { return f.bytes[33]&groupMark != 0 }
 func (f frame) body() []byte     { return f.bytes[headerSize:] }
 func (f frame) hash() digest     { return sha256.Sum256(f.bytes) }
+
+// number is little-endian.
+func (f frame) number(at, size int) (n uint64) {
+	for i := range size {
+		n |= uint64(f.bytes[at+i]) << (8 * i)
+	}
+	return n
+}
 
 // fault is what is wrong with a frame by itself; "" for nothing.
 func (f frame) fault() string {
@@ -55,7 +67,7 @@ func (f frame) fault() string {
 		return "the length of the frame is wrong"
 	case binary.LittleEndian.Uint32(f.bytes) != crc32.Checksum(f.bytes[4:], crc32.MakeTable(crc32.Castagnoli)):
 		return "the checksum of the frame is wrong"
-	case f.kind() < typeSegment || f.kind() > typeClose:
+	case f.kind() < typeSegment || f.kind() > typeKey:
 		return fmt.Sprintf("a frame of type %d is not known", f.kind())
 	}
 	return ""
@@ -129,7 +141,7 @@ func (s *segment) next() (frame, error) {
 	if zero(header) {
 		return f, s.room(&fault{s.offset, "zeroes stand where a frame is due"}, errRoom)
 	}
-	length := binary.LittleEndian.Uint32(header[4:])
+	length := frame{bytes: header}.length()
 	if length > maxBody {
 		return f, &fault{s.offset, "the length of the frame is out of bounds"}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // log walks over all frames of a log's files in order and holds each against
@@ -25,12 +27,14 @@ type log struct {
 	sequence uint64 // of the next record
 	last     digest // of the last frame
 
+	keyFiles  *keyFolder
+	opened    uint64 // records that were read
+	truncated string // the file that ends within a frame, "" for none
+
 	// Of the segment.
-	begun            bool
-	head             entryOf[head]
-	contexts, shapes []entryOf[Record]
-	names            []entryOf[string]
-	truncated        string // the file that ends within a frame, "" for none
+	begun bool
+	head  entryOf[head]
+	keys  []*segmentKey
 }
 
 // entryOf is a frame's hash and what its body says.
@@ -52,7 +56,7 @@ func openLog(dir string) (*log, []string, error) {
 		digits, isSegment := strings.CutSuffix(name, ".wal")
 		ordinal, err := strconv.ParseUint(digits, 10, 64)
 		switch {
-		case e.IsDir() && (name == "tree" || name == "lost+found"), name == "lock":
+		case e.IsDir() && (name == "tree" || name == "keys" || name == "lost+found"), name == "lock":
 			continue
 		case !e.IsDir() && isSegment && err == nil && segmentName(ordinal) == name:
 			l.ordinals = append(l.ordinals, ordinal)
@@ -79,15 +83,14 @@ func (l *log) close() {
 // item is a frame as the tree holds it.
 type item struct {
 	frame
-	entry []byte // what the batch's tree holds; valid until the next call
-	group bool
+	leaf hash // of the batch's tree
 }
 
 func (i *item) record() bool { return i.kind() == typeRecord }
 
 // next gives the next frame; io.EOF at the end of the log, an unfinished write
 // there included, which is noted; a *TamperError where the log is not sound.
-func (l *log) next(buf []byte) (item, error) {
+func (l *log) next() (item, error) {
 	for {
 		if l.seg == nil {
 			if l.at == len(l.ordinals) {
@@ -108,9 +111,9 @@ func (l *log) next(buf []byte) (item, error) {
 		last := l.at == len(l.ordinals)-1
 		switch {
 		case err == nil:
-			it, reason := l.accept(f, buf)
-			if reason != "" {
-				return it, l.found(f.offset, errors.New(reason))
+			it, err := l.accept(f)
+			if err != nil {
+				return it, l.found(f.offset, err)
 			}
 			return it, nil
 		case errors.Is(err, io.EOF) && l.begun:
@@ -140,8 +143,10 @@ func (l *log) found(offset int64, err error) error {
 	}
 	var bad *fault
 	switch {
+	case errors.Is(err, ErrInput):
+		return err
 	case errors.As(err, &bad):
-		f.Offset, f.Reason = bad.offset, bad.reason
+		f.Offset, f.Reason = max(offset, bad.offset), bad.reason
 	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished), errors.Is(err, errRoom):
 		f.Reason = "the segment ends within a frame, though a later one is there"
 	default:
@@ -162,50 +167,92 @@ func (l *log) due() string {
 	return fmt.Sprintf("%s/%d/%d", origin, max(l.epoch, 1), l.sequence)
 }
 
-// accept holds a sound frame against what came before it; it gives what is
-// wrong, "" for nothing.
-func (l *log) accept(f frame, buf []byte) (item, string) {
-	it := item{frame: f, group: f.bytes[36]&groupMark != 0}
+// accept holds a sound frame against what came before it.
+func (l *log) accept(f frame) (item, error) {
+	it := item{frame: f}
 	first := l.at == 0 && !l.begun
 	switch {
-	case string(f.bytes[20:20+linkSize]) != string(l.last[:linkSize]):
-		return it, "the frame does not link to the one before it"
+	case string(f.link()) != string(l.last[:linkSize]):
+		return it, errors.New("the frame does not link to the one before it")
 	case f.sequence() != l.sequence:
-		return it, fmt.Sprintf("the sequence has a gap: the frame is of %d", f.sequence())
+		return it, fmt.Errorf("the sequence has a gap: the frame is of %d", f.sequence())
 	case (f.kind() == typeSegment) == l.begun:
-		return it, fmt.Sprintf("a frame of type %d does not belong here", f.kind())
+		return it, fmt.Errorf("a frame of type %d does not belong here", f.kind())
 	case !first && (f.epoch() < l.epoch || f.epoch() != l.epoch && f.kind() != typeSegment):
-		return it, "the epoch changes within a segment or goes back"
+		return it, errors.New("the epoch changes within a segment or goes back")
 	case f.epoch() == 0:
-		return it, "the epoch is 0"
+		return it, errors.New("the epoch is 0")
 	}
 	l.epoch, l.last = f.epoch(), f.hash()
-	it.entry = append(buf[:0], l.last[:]...)
-	var err error
+	it.leaf = tlog.RecordHash(l.last[:])
+	if err := l.read(f); err != nil {
+		return it, err
+	}
+	if f.kind() == typeRecord {
+		l.sequence++
+	}
+	return it, nil
+}
+
+// read looks into a frame's body as far as its key is at hand.
+func (l *log) read(f frame) error {
+	switch f.kind() {
+	case typeSegment, typeKey, typeClose:
+		if f.key() != 0 {
+			return errBody
+		}
+	default:
+		return l.readKeyed(f)
+	}
 	switch f.kind() {
 	case typeSegment:
-		err = l.begin(f)
-	case typeContext:
-		err = define(&l.contexts, l.last, f.body(), parseContext)
-	case typeShape:
-		err = define(&l.shapes, l.last, f.body(), parseShape)
-	case typeName:
-		l.names = append(l.names, entryOf[string]{l.last, string(f.body())})
-	case typeRecord:
-		it.entry, err = l.refer(f, it.entry)
-		l.sequence++
-	case typeClose:
-		if len(f.body()) > 0 {
-			err = errBody
+		return l.begin(f)
+	case typeKey:
+		k, err := parseKeyFrame(f.body())
+		if err != nil {
+			return err
 		}
+		l.keys = append(l.keys, k)
+		return l.keyFiles.find(k)
 	}
+	if len(f.body()) > 0 {
+		return errBody
+	}
+	return nil
+}
+
+// readKeyed reads an encrypted frame.
+func (l *log) readKeyed(f frame) error {
+	n := int(f.key())
+	if n == 0 || n > len(l.keys) || len(f.body()) < commitSize {
+		return errBody
+	}
+	k := l.keys[n-1]
+	if k.data == nil {
+		return nil
+	}
+	opening := k.data.open(f)
+	if f.kind() == typeRecord {
+		l.opened++
+		meaning, err := l.refer(k, opening[blindSize:])
+		if err != nil {
+			return err
+		}
+		_, err = plaintext(f, opening, meaning...)
+		return err
+	}
+	text, err := plaintext(f, opening)
 	if err != nil {
-		if f.kind() == typeRecord {
-			l.sequence-- // it is the one that cannot be read
-		}
-		return it, err.Error()
+		return err
 	}
-	return it, ""
+	switch f.kind() {
+	case typeContext:
+		return define(&k.contexts, l.last, text, parseContext)
+	case typeShape:
+		return define(&k.shapes, l.last, text, parseShape)
+	}
+	k.names = append(k.names, entryOf[string]{l.last, string(text)})
+	return nil
 }
 
 func define[T any](to *[]entryOf[T], hash digest, body []byte, parse func([]byte) (T, error)) error {
@@ -226,35 +273,32 @@ func (l *log) begin(f frame) error {
 	}
 	l.begun, l.origin = true, h.origin
 	l.head = entryOf[head]{l.last, h}
-	l.contexts, l.shapes, l.names = nil, nil, nil
+	l.keys = nil
 	return nil
 }
 
-// refer appends to a record's entry the hashes of the frames that it cannot be
-// read without.
-func (l *log) refer(f frame, entry []byte) ([]byte, error) {
-	b, err := parseRecord(f.body(), func(shape uint64) (int, bool) {
-		if shape-1 >= uint64(len(l.shapes)) {
+// refer gives the hashes of the frames that a record cannot be read without.
+func (l *log) refer(k *segmentKey, text []byte) ([]digest, error) {
+	b, err := parseRecord(text, func(shape uint64) (int, bool) {
+		if shape-1 >= uint64(len(k.shapes)) {
 			return 0, false
 		}
-		return len(l.shapes[shape-1].value.Uses), true
+		return len(k.shapes[shape-1].value.Uses), true
 	})
 	if err != nil {
-		return entry, err
+		return nil, err
 	}
-	if b.context-1 >= uint64(len(l.contexts)) {
-		return entry, errBody
+	if b.context-1 >= uint64(len(k.contexts)) {
+		return nil, errBody
 	}
-	entry = append(entry, l.head.hash[:]...)
-	entry = append(entry, l.contexts[b.context-1].hash[:]...)
-	entry = append(entry, l.shapes[b.shape-1].hash[:]...)
+	out := []digest{l.head.hash, k.contexts[b.context-1].hash, k.shapes[b.shape-1].hash}
 	for _, id := range b.names {
-		if id-1 >= uint64(len(l.names)) {
-			return entry, errBody
+		if id-1 >= uint64(len(k.names)) {
+			return nil, errBody
 		}
-		entry = append(entry, l.names[id-1].hash[:]...)
+		out = append(out, k.names[id-1].hash)
 	}
-	return entry, nil
+	return out, nil
 }
 
 // position is a receipt's text taken apart.

@@ -16,15 +16,23 @@ import (
 // Proof is one record with what proves it, as `weir lineage prove` writes it.
 // Hashes and frames are standard base64.
 type Proof struct {
-	Format  string   `json:"format"` // "weir proof v1"
-	Receipt string   `json:"receipt"`
-	Record  string   `json:"record"`  // the frame
-	Meaning []string `json:"meaning"` // the frames it refers to
+	Format  string `json:"format"` // "weir proof v2"
+	Receipt string `json:"receipt"`
+	Record  Opened `json:"record"`
+	// Meaning are the frames that the record refers to; absent where it has no
+	// opening.
+	Meaning []Opened `json:"meaning,omitempty"`
 	// Signed is the promise of its commit group; absent where only the ledger
 	// was at hand.
 	Signed *Signed `json:"signed,omitempty"`
 	// Included is the way into the tree; absent until a checkpoint covers it.
 	Included *Included `json:"included,omitempty"`
+}
+
+// Opened is a frame, and what opens it: blinding value and plaintext.
+type Opened struct {
+	Frame   string `json:"frame"`
+	Opening string `json:"opening,omitempty"`
 }
 
 // Signed is a signature over the Merkle root of a commit group's records.
@@ -46,7 +54,10 @@ type Included struct {
 
 // Proven is what a proof holds.
 type Proven struct {
-	Record    Record
+	Record Record
+	// Closed: the proof is that there is a record, and does not say what it
+	// holds; of Record the position alone is set.
+	Closed    bool
 	Signed    bool // the node promised it
 	Included  bool // the ledger commits to it
 	Batches   int64
@@ -88,12 +99,11 @@ func CheckProof(text []byte, key string, witnesses []string) (*Proven, error) {
 
 // check follows the proof from the record up to the signatures.
 func (p *Proof) check(key note.Verifier, witnesses []note.Verifier) (*Proven, error) {
-	if p.Format != "weir proof v1" {
+	if p.Format != "weir proof v2" {
 		return nil, fmt.Errorf("the format %q is not known", p.Format)
 	}
 	out := &Proven{}
-	entry, err := p.read(out)
-	if err != nil {
+	if err := p.read(out, key.Name()); err != nil {
 		return nil, err
 	}
 	if out.at.origin != key.Name() {
@@ -108,70 +118,100 @@ func (p *Proof) check(key note.Verifier, witnesses []note.Verifier) (*Proven, er
 		}
 	}
 	if p.Included != nil {
-		return out, p.Included.check(out, entry, key, witnesses)
+		return out, p.Included.check(out, key, witnesses)
 	}
 	return out, nil
 }
 
-// read takes the frames apart, and gives what the batch's tree holds of the
-// record.
-func (p *Proof) read(out *Proven) (entry []byte, err error) {
-	record, err := proofFrame(p.Record, typeRecord)
+// read takes the frames apart.
+func (p *Proof) read(out *Proven, origin string) error {
+	record, opening, err := p.Record.frame(typeRecord)
 	if err != nil {
-		return nil, err
-	}
-	if len(p.Meaning) < 3 {
-		return nil, errors.New("the frames that the record refers to are missing")
+		return err
 	}
 	out.frame = record.hash()
-	entry = append(entry, out.frame[:]...)
-	frames := make([]frame, len(p.Meaning))
-	for i, text := range p.Meaning {
+	out.at = position{origin, record.epoch(), record.sequence()}
+	out.Record.Position = p.Receipt
+	if opening == nil {
+		if len(p.Meaning) > 0 {
+			return errors.New("the frames that a closed record refers to are not its own")
+		}
+		out.Closed = true
+	} else if err := p.open(out, record, opening); err != nil {
+		return err
+	}
+	if out.at.String() != p.Receipt {
+		return fmt.Errorf("the record is %s and not the receipt's", out.at)
+	}
+	return nil
+}
+
+// open reads an opened record: what it commits to, with the frames that it
+// refers to.
+func (p *Proof) open(out *Proven, record frame, opening []byte) error {
+	if len(p.Meaning) < 3 {
+		return errors.New("the frames that the record refers to are missing")
+	}
+	texts := make([][]byte, len(p.Meaning))
+	hashes := make([]digest, len(p.Meaning))
+	for i := range p.Meaning {
 		kind := byte(typeName)
 		if i < 3 {
 			kind = [...]byte{typeSegment, typeContext, typeShape}[i]
 		}
-		if frames[i], err = proofFrame(text, kind); err != nil {
-			return nil, err
+		f, opening, err := p.Meaning[i].frame(kind)
+		if err != nil {
+			return err
 		}
-		h := frames[i].hash()
-		entry = append(entry, h[:]...)
+		hashes[i] = f.hash()
+		if texts[i] = f.body(); i > 0 {
+			if texts[i], err = plaintext(f, opening); err != nil {
+				return err
+			}
+		}
 	}
-	h, err1 := parseHead(frames[0].body())
-	context, err2 := parseContext(frames[1].body())
-	shape, err3 := parseShape(frames[2].body())
-	b, err4 := parseRecord(record.body(), func(uint64) (int, bool) { return len(shape.Uses), true })
+	text, err := plaintext(record, opening, hashes...)
+	if err != nil {
+		return err
+	}
+	h, err1 := parseHead(texts[0])
+	context, err2 := parseContext(texts[1])
+	shape, err3 := parseShape(texts[2])
+	b, err4 := parseRecord(text, func(uint64) (int, bool) { return len(shape.Uses), true })
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return nil, errBody
+		return errBody
 	}
-	if len(b.names) != len(frames)-3 {
-		return nil, errors.New("the record names another number of departments than the proof has")
+	if len(b.names) != len(texts)-3 {
+		return errors.New("the record names another number of departments than the proof has")
 	}
 	names := make([]string, len(b.names))
-	for i, f := range frames[3:] {
-		names[i] = string(f.body())
+	for i := range names {
+		names[i] = string(texts[3+i])
 	}
-	out.at = position{h.origin, record.epoch(), record.sequence()}
-	if out.at.String() != p.Receipt {
-		return nil, fmt.Errorf("the record is %s and not the receipt's", out.at)
-	}
+	out.at.origin = h.origin
 	out.Record = b.with(p.Receipt, h, context, shape, names)
-	return entry, nil
+	return nil
 }
 
-func proofFrame(text string, kind byte) (frame, error) {
-	b, err := base64.StdEncoding.Strict().DecodeString(text)
-	f := frame{bytes: b}
+// frame gives a frame of a type, and its opening; nil for none.
+func (o *Opened) frame(kind byte) (f frame, opening []byte, err error) {
+	f.bytes, err = base64.StdEncoding.Strict().DecodeString(o.Frame)
 	if err != nil {
-		return f, errors.New("a frame is not base64")
+		return f, nil, errors.New("a frame is not base64")
 	}
 	if reason := f.fault(); reason != "" {
-		return f, errors.New(reason)
+		return f, nil, errors.New(reason)
 	}
-	if f.kind() != kind {
-		return f, fmt.Errorf("a frame of type %d stands where type %d belongs", f.kind(), kind)
+	if f.kind() != kind || (f.key() == 0) != (kind == typeSegment) {
+		return f, nil, fmt.Errorf("a frame of type %d stands where type %d belongs", f.kind(), kind)
 	}
-	return f, nil
+	if o.Opening == "" {
+		return f, nil, nil
+	}
+	if opening, err = base64.StdEncoding.Strict().DecodeString(o.Opening); err != nil || kind == typeSegment {
+		return f, nil, errors.New("the opening of a frame is not base64, or of a frame that has none")
+	}
+	return f, opening, nil
 }
 
 func (s *Signed) check(out *Proven, key note.Verifier) error {
@@ -206,7 +246,7 @@ func (s *Signed) check(out *Proven, key note.Verifier) error {
 	return nil
 }
 
-func (i *Included) check(out *Proven, entry []byte, key note.Verifier, witnesses []note.Verifier) error {
+func (i *Included) check(out *Proven, key note.Verifier, witnesses []note.Verifier) error {
 	b, err := parseBatch([]byte(i.Batch))
 	if err != nil {
 		return err
@@ -222,7 +262,7 @@ func (i *Included) check(out *Proven, entry []byte, key note.Verifier, witnesses
 	if b.origin != out.at.origin || b.epoch != out.at.epoch || out.at.sequence < b.first || out.at.sequence > b.last {
 		return errors.New("the batch does not hold the record's sequence")
 	}
-	if i.Index < 0 || i.Index >= int64(b.frames) || tlog.CheckRecord(path, int64(b.frames), b.root, i.Index, tlog.RecordHash(entry)) != nil {
+	if i.Index < 0 || i.Index >= int64(b.frames) || tlog.CheckRecord(path, int64(b.frames), b.root, i.Index, tlog.RecordHash(out.frame[:])) != nil {
 		return errors.New("the record is not in the batch")
 	}
 	head, names, err := openCheckpoint([]byte(i.Checkpoint), key, witnesses)

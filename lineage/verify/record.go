@@ -138,15 +138,15 @@ func parseShape(body []byte) (r Record, err error) {
 // Bits of a record's flags.
 const (
 	hasAttributes = 1 << iota
-	hasCase
 	hasCounts
 	hasRows
 	hasTags
-	hasTagCount
-	hasTagDigest
 	hasSources
 	hasSalt
 	hasAnswer
+	hasCase
+	hasTagCount
+	hasTagDigest
 	allFlags = 1<<iota - 1
 )
 
@@ -189,9 +189,6 @@ func parseRecord(b []byte, uses func(shape uint64) (int, bool)) (out body, err e
 	if f&hasAttributes != 0 {
 		out.Attributes = hex.EncodeToString(p.bytes(8))
 	}
-	if f&hasCase != 0 {
-		out.Case = p.packed()
-	}
 	if f&hasCounts != 0 {
 		out.counted, out.counts = true, p.counts(n)
 	}
@@ -204,12 +201,6 @@ func parseRecord(b []byte, uses func(shape uint64) (int, bool)) (out body, err e
 		}
 	}
 	out.TagCount = uint64(len(out.Tags))
-	if f&hasTagCount != 0 {
-		out.TagCount = p.uvarint()
-	}
-	if f&hasTagDigest != 0 {
-		out.TagDigest = hex.EncodeToString(p.bytes(16))
-	}
 	if f&hasSources != 0 {
 		out.sources(&p)
 	}
@@ -218,6 +209,15 @@ func parseRecord(b []byte, uses func(shape uint64) (int, bool)) (out body, err e
 	}
 	if f&hasAnswer != 0 {
 		out.Answer = hex.EncodeToString(p.bytes(16))
+	}
+	if f&hasCase != 0 {
+		out.Case = p.packed()
+	}
+	if f&hasTagCount != 0 {
+		out.TagCount = p.uvarint()
+	}
+	if f&hasTagDigest != 0 {
+		out.TagDigest = hex.EncodeToString(p.bytes(16))
 	}
 	return out, p.end()
 }

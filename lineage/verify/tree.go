@@ -291,6 +291,16 @@ func (t tiles) state(size int64, root hash) error {
 	case s.Size == size && string(b) != fmt.Sprintf(`{"size":%d,"root":"%s"}`, size, root):
 		return &TamperError{File: path, Reason: "the state of the tree has another root than the checkpoint"}
 	}
+	if s.Size > size {
+		// Leaves that no checkpoint covers yet are there all the same.
+		last := s.Size - 1
+		filled := int(last%width) + 1
+		file, raw, err := t.read("entries", last/width, filled)
+		leaves, bad := bundle(raw)
+		if err != nil || bad != nil || len(leaves) < filled {
+			return &TamperError{File: path, Reason: fmt.Sprintf("the state of the tree is of %d batches, and %s does not hold the last", s.Size, file)}
+		}
+	}
 	path = filepath.Join(t.dir, ".state", "version")
 	if b, err := os.ReadFile(path); err == nil && string(b) != "1" { //nolint:gosec // the operator's folder
 		return &TamperError{File: path, Reason: "the version of the tree's files is not 1"}

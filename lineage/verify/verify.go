@@ -58,6 +58,10 @@ type Options struct {
 	// Witnesses are public keys of witnesses. Where there are any, the newest
 	// checkpoint or an anchor must bear the cosignature of one.
 	Witnesses []string
+	// ReadingKey is the text of the reading key's file. With it the contents are
+	// checked too: that every record that can be read reads, and is what its
+	// frame commits to.
+	ReadingKey string
 	// Anchors are what was kept outside: see [ParseAnchor].
 	Anchors []Anchor
 }
@@ -70,6 +74,7 @@ type Report struct {
 	Root       string    // of the tree
 	Last       string    // last record under the checkpoint, "" for none
 	Closed     time.Time // when the last batch was closed
+	Read       uint64    // records whose contents were read
 	Behind     uint64    // records behind the checkpoint: linked, not signed yet
 	Anchors    int       // that were held against it
 	Witnessed  []string  // names of witnesses whose cosignature it bears
@@ -100,6 +105,15 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	if v.log, v.report.Notes, err = openLog(dir); err != nil {
 		return nil, err
 	}
+	var reading readingKey
+	if o.ReadingKey != "" {
+		if reading, err = parseReadingKey(o.ReadingKey); err != nil {
+			return nil, err
+		}
+	}
+	if v.log.keyFiles, err = openKeyFolder(dir, reading); err != nil {
+		return nil, err
+	}
 	defer v.log.close()
 	v.log.origin = key.Name()
 	if err := v.walk(ctx); err != nil {
@@ -120,7 +134,6 @@ type verification struct {
 	report    *Report
 	last      batch
 	leaves    []hash
-	buf       []byte
 	bundleRaw []byte // of the bundle that is read
 }
 
@@ -257,7 +270,7 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 	var fork error // what is wrong in the batch itself comes before it
 	v.leaves = v.leaves[:0]
 	for v.log.sequence <= b.last {
-		it, err := v.log.next(v.buf)
+		it, err := v.log.next()
 		if errors.Is(err, io.EOF) {
 			return &TamperError{
 				Record: v.log.due(), File: v.log.end(),
@@ -267,8 +280,7 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 		if err != nil {
 			return err
 		}
-		v.buf = it.entry
-		v.leaves = append(v.leaves, tlog.RecordHash(it.entry))
+		v.leaves = append(v.leaves, it.leaf)
 		if it.record() {
 			if it.epoch() != b.epoch {
 				return bad(position{b.origin, it.epoch(), it.sequence()}.String(), fmt.Sprintf("the record is of another epoch than the batch, %d", b.epoch))
@@ -306,7 +318,7 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 func (v *verification) rest() error {
 	v.report.Root = v.head.root.String()
 	for {
-		it, err := v.log.next(v.buf)
+		it, err := v.log.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -317,7 +329,6 @@ func (v *verification) rest() error {
 			}
 			return err
 		}
-		v.buf = it.entry
 		if it.record() {
 			v.report.Behind++
 			if err := v.anchored(it); err != nil {
@@ -327,6 +338,10 @@ func (v *verification) rest() error {
 	}
 	if v.log.truncated != "" {
 		v.report.Notes = append(v.report.Notes, v.log.truncated+" ends within a frame behind the newest checkpoint, as a copy of a running node does")
+	}
+	v.report.Read = v.log.opened
+	if n := len(v.log.keyFiles.missing); n > 0 {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("the folder keys is not in this copy; its %d files were not looked at", n))
 	}
 	return v.unmet()
 }

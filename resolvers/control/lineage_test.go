@@ -45,7 +45,7 @@ func newLedger(t *testing.T) (control.Lineage, *ledger) {
 	}
 	l := &ledger{ring: ring, clock: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
-	l.log, err = lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Clock: func() time.Time { return l.clock }})
+	l.log, err = lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func newLedger(t *testing.T) (control.Lineage, *ledger) {
 	if err := l.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	x, err := index.Open(t.Context(), index.Config{Driver: index.SQLite, Path: filepath.Join(t.TempDir(), "index.db"), Dir: dir})
+	x, err := index.Open(t.Context(), index.Config{Driver: index.SQLite, Path: filepath.Join(t.TempDir(), "index.db"), Dir: dir, Reading: l.reading()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,9 @@ func newLedger(t *testing.T) (control.Lineage, *ledger) {
 		Sealed: map[string]time.Duration{"cases": 90 * 24 * time.Hour}, Now: func() time.Time { return now },
 	}, l
 }
+
+// reading opens the records.
+func (l *ledger) reading() lineage.Sealer { return l.ring.Box("reading") }
 
 func (l *ledger) add(t *testing.T, subject, department, purpose string, uses []lineage.Use, counts []lineage.Counts, people ...string) {
 	t.Helper()
@@ -249,7 +252,7 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 	cfg, l := newLedger(t)
 	cfg.Owners["market"] = "clerk"
 	var err error
-	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Clock: func() time.Time { return l.clock }}); err != nil {
+	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }}); err != nil {
 		t.Fatal(err)
 	}
 	person := lineage.Use{Department: "public_security", Table: "person", Column: "id_number", Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: lineage.Filter}
@@ -371,7 +374,7 @@ func TestFollow(t *testing.T) {
 		close(answers)
 	}()
 	var err error
-	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Clock: func() time.Time { return l.clock }}); err != nil {
+	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }}); err != nil {
 		t.Fatal(err)
 	}
 	use := lineage.Use{Department: "public_security", Table: "person", Column: "name", Coordinate: schema.Coordinate{Type: "Person", Field: "name"}, Level: 2, Use: lineage.Select}

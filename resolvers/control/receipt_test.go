@@ -18,7 +18,7 @@ import (
 // auditors, and the proof holds for whoever has the public key.
 func TestReceipt(t *testing.T) {
 	cfg, l := newLedger(t)
-	log, err := lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a"})
+	log, err := lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: key, CheckpointEvery: 100 * time.Millisecond})
+	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
