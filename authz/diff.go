@@ -54,7 +54,18 @@ type Changes struct {
 	List []Change // sorted
 }
 
-// Change is a set of decisions that changed alike.
+// Setting adds a difference in something beside the tables that rights depend
+// on, told in words. It stands before the decisions.
+func (c *Changes) Setting(text string, d Direction) {
+	c.Direction.add(d)
+	n := slices.IndexFunc(c.List, func(o Change) bool { return len(o.Roles) > 0 })
+	if n < 0 {
+		n = len(c.List)
+	}
+	c.List = slices.Insert(c.List, n, Change{Direction: d, Meaning: text})
+}
+
+// Change is a set of decisions that changed alike; without roles, a setting.
 type Change struct {
 	Direction
 	// Roles changed alike, each with all that it inherits. Where Together, they

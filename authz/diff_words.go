@@ -57,6 +57,9 @@ const shownCoordinates = 6
 // Lines tells the change in words, one line for each step: "window-clerk:
 // Person.phone withheld -> masked, by key, for newborn-registration (widens)".
 func (c *Change) Lines() []string {
+	if len(c.Roles) == 0 {
+		return []string{fmt.Sprintf("%s (%s)", c.Meaning, c.Direction)}
+	}
 	who := strings.Join(c.Roles[:min(len(c.Roles), shownCoordinates)], ", ")
 	if n := len(c.Roles) - shownCoordinates; n > 0 {
 		who += fmt.Sprintf(" and %d more roles", n)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/authz/approval"
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
@@ -30,6 +29,10 @@ func activationOf(cfg *config.Config, s *store.Store) *gateway.Activation {
 	if cfg.SingleOfficer {
 		return nil
 	}
+	return twoOfficers(cfg, s)
+}
+
+func twoOfficers(cfg *config.Config, s *store.Store) *gateway.Activation {
 	return &gateway.Activation{Store: s, Export: filepath.Join(cfg.State, exportName)}
 }
 
@@ -151,10 +154,6 @@ func (s *streams) signer(f *signing) (*signer, error) {
 	if err != nil {
 		return nil, contentError(err)
 	}
-	next, err := revision.Table(folders)
-	if err != nil {
-		return nil, contentError(err)
-	}
 	if w.revision, err = revision.Digest(); err != nil {
 		return nil, err
 	}
@@ -163,14 +162,17 @@ func (s *streams) signer(f *signing) (*signer, error) {
 	}
 	s.printf("revision %s\nafter    %s\n\n", w.revision, w.parent)
 	if active == nil {
+		if _, err := revision.Table(folders); err != nil {
+			return nil, contentError(err)
+		}
 		s.printf("the first revision of this node: there is nothing to compare it with\n\n")
 		return w, nil
 	}
-	before, err := active.Table(folders)
+	changes, err := folders.Compare(active, revision)
 	if err != nil {
 		return nil, contentError(err)
 	}
-	s.printf("%s\n", authz.Diff(before, next))
+	s.printf("%s\n", changes)
 	return w, nil
 }
 

@@ -72,6 +72,11 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	metrics := gateway.NewMetrics()
 	metrics.Register(gateway.LedgerMetrics(ledger)...)
 	metrics.Register(gateway.TreeMetrics(n.tree)...)
+	if cfg.SingleOfficer {
+		if err := gateway.ApproveSingleOfficer(ctx, foldersOf(cfg), twoOfficers(cfg, control), gateway.LedgerOf(ledger), metrics, log, time.Now); err != nil {
+			return n, contentError(err)
+		}
+	}
 	n.revisions, err = gateway.OpenRevisions(ctx, foldersOf(cfg), activationOf(cfg, control), gateway.LedgerOf(ledger), metrics, log, time.Now)
 	if err != nil {
 		return n, contentError(err)
@@ -341,7 +346,7 @@ func contentError(err error) error {
 	case errors.As(err, &refusal):
 		return refused(refusal, "")
 	case errors.As(err, &unapproved):
-		return refused(unapproved, "let one officer run weir policy propose --as ID --key FILE, and another one weir policy approve --as ID --key FILE; or serve knowingly with --single-officer")
+		return refused(unapproved, unapprovedRemedy(unapproved))
 	case errors.Is(err, fs.ErrNotExist):
 		return environment(err, "name the folders in weir.yaml: schema (*.graphqls), policy (*.csv) and, where documents are registered, documents.folder (*.graphql)")
 	case errors.Is(err, authz.ErrPolicy):
@@ -349,6 +354,16 @@ func contentError(err error) error {
 	default:
 		return environment(err, "")
 	}
+}
+
+// unapprovedRemedy tells how a node that does not start without two officers
+// starts.
+func unapprovedRemedy(e *gateway.UnapprovedError) string {
+	const sign = "let one officer run weir policy propose --as ID --key FILE, and another one weir policy approve --as ID --key FILE; or "
+	if e.Settings != nil {
+		return sign + "take the change in weir.yaml back"
+	}
+	return sign + "serve knowingly with --single-officer"
 }
 
 func levelsOf(c *config.Config) schema.Levels {
@@ -372,6 +387,7 @@ func foldersOf(c *config.Config) gateway.Folders {
 		},
 		Documents:     gateway.Documents{Folder: c.Documents.Folder, Only: c.Documents.Only, MaxBytes: c.Limits.Body},
 		Officers:      officersOf(c),
+		Rights:        rightsOf(c),
 		Limits:        limitsOf(c),
 		CompareBudget: 200 * time.Millisecond,
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/gateway"
 )
 
 func (s *streams) policyDiff() *cobra.Command {
@@ -33,6 +34,7 @@ func (s *streams) diffPolicies(f *lintFlags, from, to string) error {
 		return err
 	}
 	var tables [2]*authz.Table
+	var settings [2]gateway.RevisionSettings
 	for i, path := range [...]string{from, to} {
 		cfg, err := configured(f.config, path)
 		if err != nil {
@@ -42,11 +44,14 @@ func (s *streams) diffPolicies(f *lintFlags, from, to string) error {
 		if err != nil {
 			return err
 		}
-		if tables[i], err = authz.Compile(policy, catalogue, foldersOf(cfg).PolicySettings); err != nil {
+		folders := foldersOf(cfg)
+		settings[i] = folders.Settings()
+		if tables[i], err = authz.Compile(policy, catalogue, folders.PolicySettings); err != nil {
 			return contentError(err)
 		}
 	}
 	changes := authz.Diff(tables[0], tables[1])
+	gateway.CompareSettings(changes, &settings[0], &settings[1])
 	if f.format == formatJSON {
 		return s.writeJSON(changesReport(changes))
 	}

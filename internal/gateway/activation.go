@@ -2,13 +2,15 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,16 +40,27 @@ const (
 	howNeutral   = "neutral"
 )
 
-// UnapprovedError is a first revision that nobody has approved.
+// UnapprovedError is a revision without which a node does not serve and that
+// nobody has approved: the first, or one whose configuration widens rights.
 type UnapprovedError struct {
 	Revision string
+	// Settings are what the configuration widens, in words; nil for the first
+	// revision.
+	Settings []string
 	// Why the approvals that there are do not count.
 	Why []error
 }
 
-// Error names the revision, and what is wrong with its approvals.
+// Error names the revision, what it widens, and what is wrong with its
+// approvals.
 func (e *UnapprovedError) Error() string {
 	s := "the first revision of schema, policy and settings, " + e.Revision[:shownRevision] + ", is not approved by two officers"
+	if e.Settings != nil {
+		s = "the configuration widens rights, and revision " + e.Revision[:shownRevision] + " is not approved by two officers"
+		for _, line := range e.Settings {
+			s += "\n" + line
+		}
+	}
 	for _, why := range e.Why {
 		s += "\n" + why.Error()
 	}
@@ -57,6 +70,7 @@ func (e *UnapprovedError) Error() string {
 // approved is the revision in force under two-person activation.
 type approved struct {
 	hash       string
+	settings   RevisionSettings
 	officers   []approval.Officer
 	generation *plan.Generation
 }
@@ -66,9 +80,7 @@ type Pending struct {
 	Revision, Parent string
 	Content          *Revision
 	Changes          *authz.Changes
-	// Officers tells of other officers, "" where they stay the same.
-	Officers string
-	Since    time.Time
+	Since            time.Time
 
 	approvers []approval.Officer // those of the revision in force
 }
@@ -102,13 +114,58 @@ func (r *Revisions) openBase(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("the revision in force, %s: %w", kept.Hash[:shownRevision], err)
 	}
-	r.setBase(approved{kept.Hash, folders.Officers, g})
+	r.setBase(approved{kept.Hash, revision.Settings, folders.Officers, g})
 	return true, r.export(revision, kept.Hash)
 }
 
 func (r *Revisions) setBase(b approved) {
 	r.two.base = b
 	r.two.active.Store(&b.hash)
+}
+
+// covered refuses a configuration that grants, beside the policy, what the
+// revision in force does not: it is read at start, by all parts of the node, so
+// it cannot be held back as the policy is.
+func (r *Revisions) covered(ctx context.Context, t *content) error {
+	is := r.folders.revision(t)
+	beside := &authz.Changes{}
+	compareRights(beside, &r.two.base.settings, &is.Settings)
+	if !beside.Widens {
+		return nil
+	}
+	hash, err := is.Digest()
+	if err != nil {
+		return err
+	}
+	_, why := r.findApproval(ctx, t, hash, r.two.base.hash, r.two.base.officers)
+	e := &UnapprovedError{Revision: hash, Settings: []string{}, Why: why}
+	for i := range beside.List {
+		if c := &beside.List[i]; c.Widens {
+			e.Settings = append(e.Settings, c.Lines()...)
+		}
+	}
+	return e
+}
+
+// ApproveSingleOfficer refuses a configuration by which one officer widens
+// rights alone, on a node where it took two, unless two have signed that.
+func ApproveSingleOfficer(ctx context.Context, d Folders, two *Activation, ledger Ledger, m *Metrics, log *slog.Logger, now func() time.Time) error {
+	kept, ok, err := two.Store.ActiveRevision(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	revision, err := unpackRevision(kept.Content)
+	if err != nil {
+		return err
+	}
+	if revision.Settings.Rights.SingleOfficer {
+		return nil
+	}
+	r, err := OpenRevisions(ctx, d, two, ledger, m, log, now)
+	if err != nil {
+		return err
+	}
+	return r.Close()
 }
 
 // consider decides what a good revision of the folders may do: come into force,
@@ -127,17 +184,18 @@ func (r *Revisions) consider(ctx context.Context, t *content, g *plan.Generation
 	if base.generation == nil {
 		text, why := r.findApproval(ctx, t, hash, approval.First, r.folders.Officers)
 		if text == "" {
-			return nil, &UnapprovedError{hash, why}
+			return nil, &UnapprovedError{Revision: hash, Why: why}
 		}
 		return g, r.activate(ctx, revision, hash, howApproved, text, g)
 	}
 	waiting := &Pending{
 		Revision: hash, Parent: base.hash, Content: revision, Since: r.now(), approvers: base.officers,
-		Changes: authz.Diff(base.generation.Table, g.Table), Officers: officersChange(base.officers, r.folders.Officers),
+		Changes: authz.Diff(base.generation.Table, g.Table),
 	}
+	CompareSettings(waiting.Changes, &base.settings, &revision.Settings)
 	how, text := howNeutral, ""
 	switch {
-	case waiting.Changes.Widens || waiting.Officers != "":
+	case waiting.Changes.Widens:
 		var why []error
 		if text, why = r.findApproval(ctx, t, hash, base.hash, base.officers); text == "" {
 			return r.wait(ctx, waiting, g, why), nil
@@ -169,7 +227,7 @@ func (r *Revisions) activate(ctx context.Context, revision *Revision, hash, how,
 	if err != nil {
 		return err
 	}
-	r.setBase(approved{hash, r.folders.Officers, g})
+	r.setBase(approved{hash, revision.Settings, r.folders.Officers, g})
 	r.two.pending.Store(nil)
 	r.log.Info("a revision is in force", "revision", hash[:shownRevision], "how", how)
 	if err := r.export(revision, hash); err != nil {
@@ -189,9 +247,6 @@ func (r *Revisions) wait(ctx context.Context, p *Pending, g *plan.Generation, wh
 					r.log.Warn("waits for a second officer", "revision", p.Revision[:shownRevision], "change", line)
 				}
 			}
-		}
-		if p.Officers != "" {
-			r.log.Warn("waits for a second officer", "revision", p.Revision[:shownRevision], "change", p.Officers)
 		}
 		r.log.Warn("a revision widens rights and is inert until two officers have signed: weir policy propose, then weir policy approve",
 			"revision", p.Revision, "parent", p.Parent, "narrowing", p.Changes.Narrows)
@@ -215,8 +270,15 @@ func (r *Revisions) held(p *Pending, g *plan.Generation) *plan.Generation {
 		return base
 	}
 	held := *base
-	held.Table = authz.Meet(base.Table, g.Table)
+	held.Table, held.Policy = authz.Meet(base.Table, g.Table), meetRevision(base, g)
 	return &held
+}
+
+// meetRevision names what two revisions both grant, so that records of the time
+// say under what they were decided, and not that it was the approved one.
+func meetRevision(approved, waiting *plan.Generation) string {
+	sum := sha256.Sum256([]byte("weir meet 1\n" + approved.Policy + "\n" + waiting.Policy))
+	return hex.EncodeToString(sum[:])
 }
 
 // findApproval looks beside the policy and in the store.
@@ -246,23 +308,6 @@ func (r *Revisions) findApproval(ctx context.Context, t *content, hash, parent s
 		why = append(why, fmt.Errorf("%s: %w", f.Name, err))
 	}
 	return "", why
-}
-
-// officersChange tells of other officers, who must be approved by those there
-// are.
-func officersChange(was, is []approval.Officer) string {
-	text := func(list []approval.Officer) string {
-		var out []string
-		for _, o := range list {
-			out = append(out, o.ID+" "+approval.PublicText(o.Key))
-		}
-		slices.Sort(out)
-		return strings.Join(out, ", ")
-	}
-	if a, b := text(was), text(is); a != b {
-		return "officers " + a + " -> " + b
-	}
-	return ""
 }
 
 // exported is the file for officers' tools.

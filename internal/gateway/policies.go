@@ -54,31 +54,29 @@ func (r *Revisions) waiting(ctx context.Context, p *Pending) (control.Revision, 
 	if err != nil {
 		return control.Revision{}, err
 	}
-	v := control.Revision{
+	return control.Revision{
 		Digest: p.Revision, Parent: p.Parent, State: control.PendingRevision, At: p.Since, Approval: text, Direction: p.Changes.Direction,
-	}
-	v.Direction.Widens = v.Direction.Widens || p.Officers != ""
-	return v, nil
+	}, nil
 }
 
 // Diff implements control.Policies.
 func (r *Revisions) Diff(ctx context.Context, from, to string) (*authz.Changes, error) {
-	before, err := r.tableOf(ctx, from)
+	before, err := r.revisionOf(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.tableOf(ctx, to)
+	after, err := r.revisionOf(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	return authz.Diff(before, after), nil
+	return r.folders.Compare(before, after)
 }
 
-// tableOf compiles a kept revision, or the pending one.
-func (r *Revisions) tableOf(ctx context.Context, name string) (*authz.Table, error) {
+// revisionOf finds a kept revision, or the pending one.
+func (r *Revisions) revisionOf(ctx context.Context, name string) (*Revision, error) {
 	p := r.two.pending.Load()
 	if p != nil && (name == control.PendingRevision || name == p.Revision) {
-		return p.Content.Table(r.folders)
+		return p.Content, nil
 	}
 	if name == control.ActiveRevision {
 		name = *r.two.active.Load()
@@ -90,11 +88,7 @@ func (r *Revisions) tableOf(ctx context.Context, name string) (*authz.Table, err
 	if !ok {
 		return nil, control.ErrNoRevision
 	}
-	revision, err := unpackRevision(kept.Content)
-	if err != nil {
-		return nil, err
-	}
-	return revision.Table(r.folders)
+	return unpackRevision(kept.Content)
 }
 
 // Sign implements control.Policies. What is signed must be what waits; the

@@ -56,7 +56,10 @@ func OpenRevisions(ctx context.Context, d Folders, two *Activation, ledger Ledge
 		if ok, err := r.openBase(ctx); err != nil {
 			return nil, err
 		} else if ok {
-			return r, r.openOn(ctx)
+			if err := r.openOn(ctx); err != nil {
+				return nil, err
+			}
+			return r, nil
 		}
 	}
 	t, err := d.read()
@@ -102,9 +105,13 @@ func (r *Revisions) openOn(ctx context.Context) error {
 	t, err := r.folders.read()
 	if err != nil {
 		r.unreadable(err)
-		return nil
+		t = &content{}
+	} else {
+		r.load(ctx, t)
 	}
-	r.load(ctx, t)
+	if err := r.covered(ctx, t); err != nil {
+		return errors.Join(err, r.Close())
+	}
 	return nil
 }
 

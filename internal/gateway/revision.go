@@ -25,8 +25,8 @@ type Revision struct {
 	Settings RevisionSettings `json:"settings"`
 }
 
-// RevisionSettings are the part of a configuration that decisions depend on, and
-// who may approve the next revision.
+// RevisionSettings are the part of a configuration that rights depend on, and who
+// may approve the next revision.
 type RevisionSettings struct {
 	Levels              schema.Levels `json:"levels"`
 	Departments         []string      `json:"departments"`
@@ -36,6 +36,7 @@ type RevisionSettings struct {
 	Offices             authz.Offices `json:"offices"`
 	Roles               []string      `json:"roles"`
 	Officers            []officerText `json:"officers"`
+	Rights              Rights        `json:"rights"`
 }
 
 // officerText is an officer as text.
@@ -59,6 +60,11 @@ func (d *Folders) Revision() (*Revision, error) {
 // revision names files by what they are called in their folder, so that it is
 // the same on every machine.
 func (d *Folders) revision(t *content) *Revision {
+	return &Revision{Schema: bare(t.schema), Policy: bare(t.policy), Settings: d.Settings()}
+}
+
+// Settings are what the configuration of the folders says.
+func (d *Folders) Settings() RevisionSettings {
 	levels := d.SchemaSettings.Levels
 	if levels == nil {
 		levels = schema.DefaultLevels()
@@ -69,12 +75,13 @@ func (d *Folders) revision(t *content) *Revision {
 		HideFrom:            levels.Name(d.PolicySettings.HideFrom),
 		Purposes:            slices.Sorted(slices.Values(d.PolicySettings.Purposes)),
 		Offices:             d.PolicySettings.Offices, Roles: d.PolicySettings.Roles,
+		Rights: d.Rights,
 	}
 	for _, o := range d.Officers {
 		s.Officers = append(s.Officers, officerText{o.ID, approval.PublicText(o.Key)})
 	}
 	slices.SortFunc(s.Officers, func(a, b officerText) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
-	return &Revision{Schema: bare(t.schema), Policy: bare(t.policy), Settings: s}
+	return s
 }
 
 func bare(files []schema.File) []schema.File {
@@ -117,7 +124,7 @@ func (r *Revision) folders(d Folders) (Folders, error) {
 		PurposeRequiredFrom: from, HideFrom: hide, Purposes: r.Settings.Purposes,
 		Roles: r.Settings.Roles, Offices: r.Settings.Offices,
 	}
-	d.Officers = officers
+	d.Officers, d.Rights = officers, r.Settings.Rights
 	return d, nil
 }
 
@@ -145,6 +152,47 @@ func (r *Revision) Table(d Folders) (*authz.Table, error) {
 		return nil, &RefusedError{found}
 	}
 	return authz.Compile(policy, catalogue, d.PolicySettings)
+}
+
+// Compare tells what changes from one revision to another: in what is decided,
+// in what the configuration grants beside it, and in who may approve. from and
+// to are compiled under the rest of d.
+func (d *Folders) Compare(from, to *Revision) (*authz.Changes, error) {
+	before, err := from.Table(*d)
+	if err != nil {
+		return nil, err
+	}
+	after, err := to.Table(*d)
+	if err != nil {
+		return nil, err
+	}
+	changes := authz.Diff(before, after)
+	CompareSettings(changes, &from.Settings, &to.Settings)
+	return changes, nil
+}
+
+// CompareSettings adds to the changes of decisions those of rights and of
+// officers.
+func CompareSettings(c *authz.Changes, from, to *RevisionSettings) {
+	compareOfficers(c, from.Officers, to.Officers)
+	compareRights(c, from, to)
+}
+
+// compareOfficers tells of other officers. Whoever they are is approved by those
+// there are, a leaving one too: it takes two.
+func compareOfficers(c *authz.Changes, from, to []officerText) {
+	was, is := map[string]string{}, map[string]string{}
+	for _, o := range from {
+		was[o.ID] = o.Key
+	}
+	for _, o := range to {
+		is[o.ID] = o.Key
+	}
+	for _, id := range keysOf(was, is) {
+		if was[id] != is[id] {
+			c.Setting(fmt.Sprintf("officers.%s: key %s -> %s", id, orNone(was[id]), orNone(is[id])), authz.Direction{Widens: true, Narrows: true})
+		}
+	}
 }
 
 // pack and unpackRevision are how a revision is kept.
