@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -97,7 +98,7 @@ func (i *Inheritance) position(column int) schema.Position {
 type Policy struct {
 	Rules    []Rule
 	Inherits []Inheritance
-	Revision string // hex digest of the source files, names included
+	Revision string // hex digest of the source files, names without folders included
 }
 
 // Parse reads policy files: CSV lines of p and g, comments from # to the end of
@@ -119,7 +120,8 @@ func revision(files []schema.File) string {
 	h := sha256.New()
 	var n [8]byte
 	for _, f := range files {
-		for _, s := range [...]string{f.Name, f.Text} {
+		// Without the folder: the same policy is the same revision on every machine.
+		for _, s := range [...]string{filepath.Base(f.Name), f.Text} {
 			binary.BigEndian.PutUint64(n[:], uint64(len(s)))
 			h.Write(n[:])
 			h.Write([]byte(s))
