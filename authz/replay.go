@@ -40,6 +40,32 @@ func (f Fate) String() string {
 	return [...]string{"refused", "withheld", "used", "masked", "clear"}[f]
 }
 
+// Draft is one state of all that decides and another, and what changes between
+// them.
+type Draft struct {
+	Changes       *Changes
+	Before, After State
+}
+
+// State is what decides.
+type State struct {
+	Table *Table
+	// Applications are the purposes that each opens.
+	Applications map[string][]string
+}
+
+// Reader is a recorded reader as the state sees him. A purpose that was stated
+// was open to him: by his application, or else by his token, which no state
+// changes. was is the state that his application's purposes are compared with.
+func (s *State) Reader(p Profile, application string, was *State) Profile {
+	p.Purposes = slices.Clone(s.Applications[application])
+	if p.Purpose != "" && !slices.Contains(p.Purposes, p.Purpose) && !slices.Contains(was.Applications[application], p.Purpose) {
+		p.Purposes = append(p.Purposes, p.Purpose)
+	}
+	slices.Sort(p.Purposes)
+	return p
+}
+
 // Recorded is one kind of reader with one operation, as a ledger has it.
 type Recorded struct {
 	// Before and After are the reader to the two tables: the same but for the

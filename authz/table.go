@@ -98,6 +98,18 @@ func Compile(p *Policy, c *schema.Catalogue, s Settings) (*Table, error) {
 // Revision is that of the policy.
 func (t *Table) Revision() string { return t.revision }
 
+// SchemaRevision is that of the catalogue.
+func (t *Table) SchemaRevision() string { return t.catalogue.Revision }
+
+// Level gives the level of a coordinate, by name; "" where there is no such.
+func (t *Table) Level(c schema.Coordinate) string {
+	slot, ok := t.slots[c]
+	if !ok {
+		return ""
+	}
+	return t.levels.Name(t.cells[slot].level)
+}
+
 // Coordinates are all that the table decides, by type and in SDL order. The
 // caller does not change them.
 func (t *Table) Coordinates() []schema.Coordinate { return t.all }

@@ -28,6 +28,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	Me() MeResolver
 	Mutation() MutationResolver
+	PolicyChanges() PolicyChangesResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
 }
@@ -48,6 +49,9 @@ type MeResolver interface {
 type MutationResolver interface {
 	ProposePolicy(ctx context.Context, approval string) (*PolicyRevision, error)
 	ApprovePolicy(ctx context.Context, approval string) (*PolicyRevision, error)
+}
+type PolicyChangesResolver interface {
+	Replay(ctx context.Context, obj *PolicyChanges, from *string, to *string, first int, after *string) (*PolicyReplay, error)
 }
 type QueryResolver interface {
 	Me(ctx context.Context) (*Me, error)
@@ -481,9 +485,114 @@ type PolicyChanges {
   widens: Boolean!
   narrows: Boolean!
   changes: [PolicyChange!]!
+  """
+  重放 · What the change makes of what was read lately: every operation of the
+  ledger's last days, decided anew under both revisions. Whole days, UTC, from the
+  first day to the last; the last 30 days where neither is stated. Widened ones
+  first, and the most read first among them. It names kinds of readers, never one.
+  """
+  replay(from: String, to: String, first: Int! = 50, after: String): PolicyReplay!
 }
 
-"Decisions that change alike."
+"Recorded reads under another revision."
+type PolicyReplay {
+  "How far each node's log has been read: what came later is not replayed."
+  asOfSequence: [LogPosition!]!
+  "The first day, and the day after the last."
+  from: String!
+  to: String!
+  "Recorded reads of departments' data, all of which were decided anew. Counts are text: they may exceed 32 bits."
+  reads: String!
+  "Requests that were refused. What they asked for is not recorded, so that nobody can tell whether they still would be."
+  refused: String!
+  "Purposes of which the newest days are left out: their reads are sealed."
+  sealed: [SealedReads!]!
+  widened: ReplayTotal!
+  narrowed: ReplayTotal!
+  effects: [ReplayEffect!]!
+  "Continues after the last of effects; null at the end. It is a place in a list that may have grown since."
+  next: String
+}
+
+type SealedReads {
+  purpose: String!
+  "The first day that is left out."
+  from: String!
+}
+
+"How much is touched, in all."
+type ReplayTotal {
+  effects: Int!
+  "Distinct operations, applications, kinds of readers (department and roles), and fields."
+  operations: Int!
+  applications: Int!
+  readers: Int!
+  fields: Int!
+  "Recorded reads of the operations by those readers, at most."
+  reads: String!
+}
+
+"One field in one operation by one kind of reader, and what comes of it."
+type ReplayEffect {
+  "Both: where what is seen becomes another mask of it."
+  widens: Boolean!
+  narrows: Boolean!
+  operation: String
+  "SHA-256 of the document, hexadecimal."
+  document: String!
+  application: String
+  "The department of the readers."
+  consumer: String
+  roles: [String!]!
+  purpose: String
+  "The source department."
+  department: String
+  "Type.field, or Type for its rows."
+  coordinate: String!
+  level: String!
+  "select, filter, sort, group, aggregate, match"
+  use: String!
+  "In how many reads some cell was shown so. None of them: no row was found, or the use shows nothing."
+  recorded: RecordedOutcomes!
+  before: ReplayOutcome!
+  after: ReplayOutcome!
+  rows: AffectedRows!
+  "Which rows, where it is some."
+  when: String
+  "What the records cannot tell."
+  note: String
+  "At most so many reads."
+  reads: String!
+  "The day of the newest, UTC."
+  last: String!
+}
+
+type RecordedOutcomes {
+  clear: String!
+  masked: String!
+  withheld: String!
+}
+
+"What comes of a use of a field, from less to more."
+enum ReplayOutcome {
+  "the whole operation is refused for it"
+  REFUSED
+  "null, or the row is left out"
+  WITHHELD
+  "used and not shown: a filter, an order, a count"
+  USED
+  "shown masked"
+  MASKED
+  "shown"
+  CLEAR
+}
+
+enum AffectedRows {
+  ALL
+  SOME
+}
+
+"Decisions that change alike; without roles, a setting of the configuration."
 type PolicyChange {
   roles: [String!]!
   "Whether it concerns only readers who have both roles."
@@ -1080,8 +1189,36 @@ func (ec *executionContext) childFields_PolicyChanges(ctx context.Context, field
 		return ec.fieldContext_PolicyChanges_narrows(ctx, field)
 	case "changes":
 		return ec.fieldContext_PolicyChanges_changes(ctx, field)
+	case "replay":
+		return ec.fieldContext_PolicyChanges_replay(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PolicyChanges", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyReplay(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "asOfSequence":
+		return ec.fieldContext_PolicyReplay_asOfSequence(ctx, field)
+	case "from":
+		return ec.fieldContext_PolicyReplay_from(ctx, field)
+	case "to":
+		return ec.fieldContext_PolicyReplay_to(ctx, field)
+	case "reads":
+		return ec.fieldContext_PolicyReplay_reads(ctx, field)
+	case "refused":
+		return ec.fieldContext_PolicyReplay_refused(ctx, field)
+	case "sealed":
+		return ec.fieldContext_PolicyReplay_sealed(ctx, field)
+	case "widened":
+		return ec.fieldContext_PolicyReplay_widened(ctx, field)
+	case "narrowed":
+		return ec.fieldContext_PolicyReplay_narrowed(ctx, field)
+	case "effects":
+		return ec.fieldContext_PolicyReplay_effects(ctx, field)
+	case "next":
+		return ec.fieldContext_PolicyReplay_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyReplay", field.Name)
 }
 
 func (ec *executionContext) childFields_PolicyRevision(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1226,6 +1363,82 @@ func (ec *executionContext) childFields_Receipt(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Receipt", field.Name)
 }
 
+func (ec *executionContext) childFields_RecordedOutcomes(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "clear":
+		return ec.fieldContext_RecordedOutcomes_clear(ctx, field)
+	case "masked":
+		return ec.fieldContext_RecordedOutcomes_masked(ctx, field)
+	case "withheld":
+		return ec.fieldContext_RecordedOutcomes_withheld(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RecordedOutcomes", field.Name)
+}
+
+func (ec *executionContext) childFields_ReplayEffect(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "widens":
+		return ec.fieldContext_ReplayEffect_widens(ctx, field)
+	case "narrows":
+		return ec.fieldContext_ReplayEffect_narrows(ctx, field)
+	case "operation":
+		return ec.fieldContext_ReplayEffect_operation(ctx, field)
+	case "document":
+		return ec.fieldContext_ReplayEffect_document(ctx, field)
+	case "application":
+		return ec.fieldContext_ReplayEffect_application(ctx, field)
+	case "consumer":
+		return ec.fieldContext_ReplayEffect_consumer(ctx, field)
+	case "roles":
+		return ec.fieldContext_ReplayEffect_roles(ctx, field)
+	case "purpose":
+		return ec.fieldContext_ReplayEffect_purpose(ctx, field)
+	case "department":
+		return ec.fieldContext_ReplayEffect_department(ctx, field)
+	case "coordinate":
+		return ec.fieldContext_ReplayEffect_coordinate(ctx, field)
+	case "level":
+		return ec.fieldContext_ReplayEffect_level(ctx, field)
+	case "use":
+		return ec.fieldContext_ReplayEffect_use(ctx, field)
+	case "recorded":
+		return ec.fieldContext_ReplayEffect_recorded(ctx, field)
+	case "before":
+		return ec.fieldContext_ReplayEffect_before(ctx, field)
+	case "after":
+		return ec.fieldContext_ReplayEffect_after(ctx, field)
+	case "rows":
+		return ec.fieldContext_ReplayEffect_rows(ctx, field)
+	case "when":
+		return ec.fieldContext_ReplayEffect_when(ctx, field)
+	case "note":
+		return ec.fieldContext_ReplayEffect_note(ctx, field)
+	case "reads":
+		return ec.fieldContext_ReplayEffect_reads(ctx, field)
+	case "last":
+		return ec.fieldContext_ReplayEffect_last(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplayEffect", field.Name)
+}
+
+func (ec *executionContext) childFields_ReplayTotal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "effects":
+		return ec.fieldContext_ReplayTotal_effects(ctx, field)
+	case "operations":
+		return ec.fieldContext_ReplayTotal_operations(ctx, field)
+	case "applications":
+		return ec.fieldContext_ReplayTotal_applications(ctx, field)
+	case "readers":
+		return ec.fieldContext_ReplayTotal_readers(ctx, field)
+	case "fields":
+		return ec.fieldContext_ReplayTotal_fields(ctx, field)
+	case "reads":
+		return ec.fieldContext_ReplayTotal_reads(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplayTotal", field.Name)
+}
+
 func (ec *executionContext) childFields_ScopedAccess(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "scope":
@@ -1236,6 +1449,16 @@ func (ec *executionContext) childFields_ScopedAccess(ctx context.Context, field 
 		return ec.fieldContext_ScopedAccess_denied(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ScopedAccess", field.Name)
+}
+
+func (ec *executionContext) childFields_SealedReads(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "purpose":
+		return ec.fieldContext_SealedReads_purpose(ctx, field)
+	case "from":
+		return ec.fieldContext_SealedReads_from(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SealedReads", field.Name)
 }
 
 func (ec *executionContext) childFields_Sharing(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1413,6 +1636,44 @@ func (ec *executionContext) field_Mutation_proposePolicy_args(ctx context.Contex
 		return nil, err
 	}
 	args["approval"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_PolicyChanges_replay_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg3
 	return args, nil
 }
 
@@ -4814,6 +5075,325 @@ func (ec *executionContext) fieldContext_PolicyChanges_changes(_ context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _PolicyChanges_replay(ctx context.Context, field graphql.CollectedField, obj *PolicyChanges) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyChanges_replay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.PolicyChanges().Replay(ctx, obj, fc.Args["from"].(*string), fc.Args["to"].(*string), fc.Args["first"].(int), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PolicyReplay) graphql.Marshaler {
+			return ec.marshalNPolicyReplay2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐPolicyReplay(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyChanges_replay(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyChanges",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PolicyReplay(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_PolicyChanges_replay_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_asOfSequence(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_asOfSequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AsOfSequence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []LogPosition) graphql.Marshaler {
+			return ec.marshalNLogPosition2ᚕgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐLogPositionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_asOfSequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyReplay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LogPosition(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_from(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PolicyReplay", field, false, false, "String")
+}
+
+func (ec *executionContext) _PolicyReplay_to(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PolicyReplay", field, false, false, "String")
+}
+
+func (ec *executionContext) _PolicyReplay_reads(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_reads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_reads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PolicyReplay", field, false, false, "String")
+}
+
+func (ec *executionContext) _PolicyReplay_refused(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_refused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refused, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_refused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PolicyReplay", field, false, false, "String")
+}
+
+func (ec *executionContext) _PolicyReplay_sealed(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_sealed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sealed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []SealedReads) graphql.Marshaler {
+			return ec.marshalNSealedReads2ᚕgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐSealedReadsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_sealed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyReplay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SealedReads(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_widened(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_widened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Widened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ReplayTotal) graphql.Marshaler {
+			return ec.marshalNReplayTotal2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayTotal(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_widened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyReplay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplayTotal(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_narrowed(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_narrowed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Narrowed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ReplayTotal) graphql.Marshaler {
+			return ec.marshalNReplayTotal2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayTotal(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_narrowed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyReplay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplayTotal(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_effects(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_effects(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Effects, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []ReplayEffect) graphql.Marshaler {
+			return ec.marshalNReplayEffect2ᚕgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayEffectᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_effects(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PolicyReplay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplayEffect(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PolicyReplay_next(ctx context.Context, field graphql.CollectedField, obj *PolicyReplay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PolicyReplay_next(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Next, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PolicyReplay_next(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PolicyReplay", field, false, false, "String")
+}
+
 func (ec *executionContext) _PolicyRevision_revision(ctx context.Context, field graphql.CollectedField, obj *PolicyRevision) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6531,6 +7111,682 @@ func (ec *executionContext) fieldContext_Receipt_proof(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Receipt", field, false, false, "String")
 }
 
+func (ec *executionContext) _RecordedOutcomes_clear(ctx context.Context, field graphql.CollectedField, obj *RecordedOutcomes) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordedOutcomes_clear(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clear, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RecordedOutcomes_clear(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RecordedOutcomes", field, false, false, "String")
+}
+
+func (ec *executionContext) _RecordedOutcomes_masked(ctx context.Context, field graphql.CollectedField, obj *RecordedOutcomes) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordedOutcomes_masked(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Masked, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RecordedOutcomes_masked(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RecordedOutcomes", field, false, false, "String")
+}
+
+func (ec *executionContext) _RecordedOutcomes_withheld(ctx context.Context, field graphql.CollectedField, obj *RecordedOutcomes) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordedOutcomes_withheld(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Withheld, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RecordedOutcomes_withheld(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RecordedOutcomes", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_widens(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_widens(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Widens, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_widens(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _ReplayEffect_narrows(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_narrows(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Narrows, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_narrows(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _ReplayEffect_operation(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_operation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Operation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_operation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_document(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_document(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Document, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_document(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_application(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_application(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Application, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_application(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_consumer(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_consumer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Consumer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_consumer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_roles(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_roles(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Roles, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_roles(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_purpose(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_purpose(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Purpose, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_purpose(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_department(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_department(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Department, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_department(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_coordinate(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_coordinate(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Coordinate, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_coordinate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_level(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_use(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_use(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Use, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_use(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_recorded(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_recorded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Recorded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *RecordedOutcomes) graphql.Marshaler {
+			return ec.marshalNRecordedOutcomes2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐRecordedOutcomes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_recorded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReplayEffect",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RecordedOutcomes(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReplayEffect_before(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_before(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Before, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ReplayOutcome) graphql.Marshaler {
+			return ec.marshalNReplayOutcome2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_before(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "ReplayOutcome")
+}
+
+func (ec *executionContext) _ReplayEffect_after(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_after(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.After, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ReplayOutcome) graphql.Marshaler {
+			return ec.marshalNReplayOutcome2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_after(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "ReplayOutcome")
+}
+
+func (ec *executionContext) _ReplayEffect_rows(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_rows(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rows, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v AffectedRows) graphql.Marshaler {
+			return ec.marshalNAffectedRows2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐAffectedRows(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_rows(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "AffectedRows")
+}
+
+func (ec *executionContext) _ReplayEffect_when(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_when(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.When, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_when(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_note(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_note(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Note, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_note(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_reads(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_reads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_reads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayEffect_last(ctx context.Context, field graphql.CollectedField, obj *ReplayEffect) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayEffect_last(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Last, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayEffect_last(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayEffect", field, false, false, "String")
+}
+
+func (ec *executionContext) _ReplayTotal_effects(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_effects(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Effects, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_effects(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ReplayTotal_operations(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_operations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Operations, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_operations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ReplayTotal_applications(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_applications(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Applications, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_applications(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ReplayTotal_readers(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_readers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Readers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_readers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ReplayTotal_fields(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_fields(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Fields, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_fields(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ReplayTotal_reads(ctx context.Context, field graphql.CollectedField, obj *ReplayTotal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayTotal_reads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayTotal_reads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayTotal", field, false, false, "String")
+}
+
 func (ec *executionContext) _ScopedAccess_scope(ctx context.Context, field graphql.CollectedField, obj *ScopedAccess) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6598,6 +7854,52 @@ func (ec *executionContext) _ScopedAccess_denied(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_ScopedAccess_denied(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ScopedAccess", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _SealedReads_purpose(ctx context.Context, field graphql.CollectedField, obj *SealedReads) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SealedReads_purpose(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Purpose, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SealedReads_purpose(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SealedReads", field, false, false, "String")
+}
+
+func (ec *executionContext) _SealedReads_from(ctx context.Context, field graphql.CollectedField, obj *SealedReads) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SealedReads_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SealedReads_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SealedReads", field, false, false, "String")
 }
 
 func (ec *executionContext) _Sharing_mode(ctx context.Context, field graphql.CollectedField, obj *Sharing) (ret graphql.Marshaler) {
@@ -9168,16 +10470,100 @@ func (ec *executionContext) _PolicyChanges(ctx context.Context, sel ast.Selectio
 		case "widens":
 			out.Values[i] = ec._PolicyChanges_widens(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "narrows":
 			out.Values[i] = ec._PolicyChanges_narrows(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "changes":
 			out.Values[i] = ec._PolicyChanges_changes(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "replay":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PolicyChanges_replay(ctx, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var policyReplayImplementors = []string{"PolicyReplay"}
+
+func (ec *executionContext) _PolicyReplay(ctx context.Context, sel ast.SelectionSet, obj *PolicyReplay) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, policyReplayImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PolicyReplay")
+		case "asOfSequence":
+			out.Values[i] = ec._PolicyReplay_asOfSequence(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "from":
+			out.Values[i] = ec._PolicyReplay_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = ec._PolicyReplay_to(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reads":
+			out.Values[i] = ec._PolicyReplay_reads(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refused":
+			out.Values[i] = ec._PolicyReplay_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sealed":
+			out.Values[i] = ec._PolicyReplay_sealed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "widened":
+			out.Values[i] = ec._PolicyReplay_widened(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "narrowed":
+			out.Values[i] = ec._PolicyReplay_narrowed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "effects":
+			out.Values[i] = ec._PolicyReplay_effects(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "next":
+			out.Values[i] = ec._PolicyReplay_next(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -9753,6 +11139,235 @@ func (ec *executionContext) _Receipt(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var recordedOutcomesImplementors = []string{"RecordedOutcomes"}
+
+func (ec *executionContext) _RecordedOutcomes(ctx context.Context, sel ast.SelectionSet, obj *RecordedOutcomes) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, recordedOutcomesImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RecordedOutcomes")
+		case "clear":
+			out.Values[i] = ec._RecordedOutcomes_clear(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "masked":
+			out.Values[i] = ec._RecordedOutcomes_masked(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "withheld":
+			out.Values[i] = ec._RecordedOutcomes_withheld(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var replayEffectImplementors = []string{"ReplayEffect"}
+
+func (ec *executionContext) _ReplayEffect(ctx context.Context, sel ast.SelectionSet, obj *ReplayEffect) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, replayEffectImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReplayEffect")
+		case "widens":
+			out.Values[i] = ec._ReplayEffect_widens(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "narrows":
+			out.Values[i] = ec._ReplayEffect_narrows(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "operation":
+			out.Values[i] = ec._ReplayEffect_operation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "document":
+			out.Values[i] = ec._ReplayEffect_document(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "application":
+			out.Values[i] = ec._ReplayEffect_application(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "consumer":
+			out.Values[i] = ec._ReplayEffect_consumer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "roles":
+			out.Values[i] = ec._ReplayEffect_roles(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "purpose":
+			out.Values[i] = ec._ReplayEffect_purpose(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "department":
+			out.Values[i] = ec._ReplayEffect_department(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "coordinate":
+			out.Values[i] = ec._ReplayEffect_coordinate(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "level":
+			out.Values[i] = ec._ReplayEffect_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "use":
+			out.Values[i] = ec._ReplayEffect_use(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "recorded":
+			out.Values[i] = ec._ReplayEffect_recorded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "before":
+			out.Values[i] = ec._ReplayEffect_before(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "after":
+			out.Values[i] = ec._ReplayEffect_after(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rows":
+			out.Values[i] = ec._ReplayEffect_rows(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "when":
+			out.Values[i] = ec._ReplayEffect_when(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "note":
+			out.Values[i] = ec._ReplayEffect_note(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reads":
+			out.Values[i] = ec._ReplayEffect_reads(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "last":
+			out.Values[i] = ec._ReplayEffect_last(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var replayTotalImplementors = []string{"ReplayTotal"}
+
+func (ec *executionContext) _ReplayTotal(ctx context.Context, sel ast.SelectionSet, obj *ReplayTotal) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, replayTotalImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReplayTotal")
+		case "effects":
+			out.Values[i] = ec._ReplayTotal_effects(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "operations":
+			out.Values[i] = ec._ReplayTotal_operations(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "applications":
+			out.Values[i] = ec._ReplayTotal_applications(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "readers":
+			out.Values[i] = ec._ReplayTotal_readers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "fields":
+			out.Values[i] = ec._ReplayTotal_fields(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reads":
+			out.Values[i] = ec._ReplayTotal_reads(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var scopedAccessImplementors = []string{"ScopedAccess"}
 
 func (ec *executionContext) _ScopedAccess(ctx context.Context, sel ast.SelectionSet, obj *ScopedAccess) graphql.Marshaler {
@@ -9776,6 +11391,44 @@ func (ec *executionContext) _ScopedAccess(ctx context.Context, sel ast.Selection
 			}
 		case "denied":
 			out.Values[i] = ec._ScopedAccess_denied(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var sealedReadsImplementors = []string{"SealedReads"}
+
+func (ec *executionContext) _SealedReads(ctx context.Context, sel ast.SelectionSet, obj *SealedReads) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sealedReadsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SealedReads")
+		case "purpose":
+			out.Values[i] = ec._SealedReads_purpose(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "from":
+			out.Values[i] = ec._SealedReads_from(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -10262,6 +11915,16 @@ func (ec *executionContext) marshalNAccess2ᚖgithubᚗcomᚋweirᚑdataᚋweir�
 	return ec._Access(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNAffectedRows2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐAffectedRows(ctx context.Context, v any) (AffectedRows, error) {
+	var res AffectedRows
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAffectedRows2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐAffectedRows(ctx context.Context, sel ast.SelectionSet, v AffectedRows) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) unmarshalNBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -10578,6 +12241,14 @@ func (ec *executionContext) marshalNPolicyChange2ᚕgithubᚗcomᚋweirᚑdata�
 	return ret
 }
 
+func (ec *executionContext) marshalNPolicyReplay2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐPolicyReplay(ctx context.Context, sel ast.SelectionSet, v *PolicyReplay) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PolicyReplay!")
+		return graphql.Null
+	}
+	return ec._PolicyReplay(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNPolicyRevision2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐPolicyRevision(ctx context.Context, sel ast.SelectionSet, v PolicyRevision) graphql.Marshaler {
 	return ec._PolicyRevision(ctx, sel, &v)
 }
@@ -10682,6 +12353,52 @@ func (ec *executionContext) marshalNReadRecord2ᚕgithubᚗcomᚋweirᚑdataᚋw
 	return ret
 }
 
+func (ec *executionContext) marshalNRecordedOutcomes2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐRecordedOutcomes(ctx context.Context, sel ast.SelectionSet, v *RecordedOutcomes) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RecordedOutcomes!")
+		return graphql.Null
+	}
+	return ec._RecordedOutcomes(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNReplayEffect2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayEffect(ctx context.Context, sel ast.SelectionSet, v ReplayEffect) graphql.Marshaler {
+	return ec._ReplayEffect(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNReplayEffect2ᚕgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayEffectᚄ(ctx context.Context, sel ast.SelectionSet, v []ReplayEffect) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 8, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNReplayEffect2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayEffect(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNReplayOutcome2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayOutcome(ctx context.Context, v any) (ReplayOutcome, error) {
+	var res ReplayOutcome
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNReplayOutcome2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayOutcome(ctx context.Context, sel ast.SelectionSet, v ReplayOutcome) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) marshalNReplayTotal2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐReplayTotal(ctx context.Context, sel ast.SelectionSet, v *ReplayTotal) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ReplayTotal!")
+		return graphql.Null
+	}
+	return ec._ReplayTotal(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNScopedAccess2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐScopedAccess(ctx context.Context, sel ast.SelectionSet, v ScopedAccess) graphql.Marshaler {
 	return ec._ScopedAccess(ctx, sel, &v)
 }
@@ -10691,6 +12408,26 @@ func (ec *executionContext) marshalNScopedAccess2ᚕgithubᚗcomᚋweirᚑdata�
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScopedAccess2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐScopedAccess(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNSealedReads2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐSealedReads(ctx context.Context, sel ast.SelectionSet, v SealedReads) graphql.Marshaler {
+	return ec._SealedReads(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNSealedReads2ᚕgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐSealedReadsᚄ(ctx context.Context, sel ast.SelectionSet, v []SealedReads) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 8, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSealedReads2githubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐSealedReads(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/weir-data/weir/authz"
 )
 
 type AboutMe struct {
@@ -231,7 +233,7 @@ type Me struct {
 type Mutation struct {
 }
 
-// Decisions that change alike.
+// Decisions that change alike; without roles, a setting of the configuration.
 type PolicyChange struct {
 	Roles []string `json:"roles"`
 	// Whether it concerns only readers who have both roles.
@@ -248,6 +250,33 @@ type PolicyChanges struct {
 	Widens  bool           `json:"widens"`
 	Narrows bool           `json:"narrows"`
 	Changes []PolicyChange `json:"changes"`
+	// 重放 · What the change makes of what was read lately: every operation of the
+	// ledger's last days, decided anew under both revisions. Whole days, UTC, from the
+	// first day to the last; the last 30 days where neither is stated. Widened ones
+	// first, and the most read first among them. It names kinds of readers, never one.
+	Replay *PolicyReplay `json:"replay"`
+	// What the changes are between, for replay.
+	Draft *authz.Draft `json:"-"`
+}
+
+// Recorded reads under another revision.
+type PolicyReplay struct {
+	// How far each node's log has been read: what came later is not replayed.
+	AsOfSequence []LogPosition `json:"asOfSequence"`
+	// The first day, and the day after the last.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Recorded reads of departments' data, all of which were decided anew. Counts are text: they may exceed 32 bits.
+	Reads string `json:"reads"`
+	// Requests that were refused. What they asked for is not recorded, so that nobody can tell whether they still would be.
+	Refused string `json:"refused"`
+	// Purposes of which the newest days are left out: their reads are sealed.
+	Sealed   []SealedReads  `json:"sealed"`
+	Widened  *ReplayTotal   `json:"widened"`
+	Narrowed *ReplayTotal   `json:"narrowed"`
+	Effects  []ReplayEffect `json:"effects"`
+	// Continues after the last of effects; null at the end. It is a place in a list that may have grown since.
+	Next *string `json:"next,omitempty"`
 }
 
 // 版本 · A revision of schema, policy and settings.
@@ -379,12 +408,71 @@ type Receipt struct {
 	Proof string `json:"proof"`
 }
 
+type RecordedOutcomes struct {
+	Clear    string `json:"clear"`
+	Masked   string `json:"masked"`
+	Withheld string `json:"withheld"`
+}
+
+// One field in one operation by one kind of reader, and what comes of it.
+type ReplayEffect struct {
+	// Both: where what is seen becomes another mask of it.
+	Widens    bool    `json:"widens"`
+	Narrows   bool    `json:"narrows"`
+	Operation *string `json:"operation,omitempty"`
+	// SHA-256 of the document, hexadecimal.
+	Document    string  `json:"document"`
+	Application *string `json:"application,omitempty"`
+	// The department of the readers.
+	Consumer *string  `json:"consumer,omitempty"`
+	Roles    []string `json:"roles"`
+	Purpose  *string  `json:"purpose,omitempty"`
+	// The source department.
+	Department *string `json:"department,omitempty"`
+	// Type.field, or Type for its rows.
+	Coordinate string `json:"coordinate"`
+	Level      string `json:"level"`
+	// select, filter, sort, group, aggregate, match
+	Use string `json:"use"`
+	// In how many reads some cell was shown so. None of them: no row was found, or the use shows nothing.
+	Recorded *RecordedOutcomes `json:"recorded"`
+	Before   ReplayOutcome     `json:"before"`
+	After    ReplayOutcome     `json:"after"`
+	Rows     AffectedRows      `json:"rows"`
+	// Which rows, where it is some.
+	When *string `json:"when,omitempty"`
+	// What the records cannot tell.
+	Note *string `json:"note,omitempty"`
+	// At most so many reads.
+	Reads string `json:"reads"`
+	// The day of the newest, UTC.
+	Last string `json:"last"`
+}
+
+// How much is touched, in all.
+type ReplayTotal struct {
+	Effects int `json:"effects"`
+	// Distinct operations, applications, kinds of readers (department and roles), and fields.
+	Operations   int `json:"operations"`
+	Applications int `json:"applications"`
+	Readers      int `json:"readers"`
+	Fields       int `json:"fields"`
+	// Recorded reads of the operations by those readers, at most.
+	Reads string `json:"reads"`
+}
+
 type ScopedAccess struct {
 	// all, by_key, self, or a scope that the type declares.
 	Scope string `json:"scope"`
 	// What the scope gives or, denied, takes away.
 	Capabilities []Capability `json:"capabilities"`
 	Denied       bool         `json:"denied"`
+}
+
+type SealedReads struct {
+	Purpose string `json:"purpose"`
+	// The first day that is left out.
+	From string `json:"from"`
 }
 
 // 共享属性 · The sharing class (State Council Order 809, art. 14).
@@ -400,6 +488,61 @@ type Subscription struct {
 type Titles struct {
 	Zh *string `json:"zh,omitempty"`
 	En *string `json:"en,omitempty"`
+}
+
+type AffectedRows string
+
+const (
+	AffectedRowsAll  AffectedRows = "ALL"
+	AffectedRowsSome AffectedRows = "SOME"
+)
+
+var AllAffectedRows = []AffectedRows{
+	AffectedRowsAll,
+	AffectedRowsSome,
+}
+
+func (e AffectedRows) IsValid() bool {
+	switch e {
+	case AffectedRowsAll, AffectedRowsSome:
+		return true
+	}
+	return false
+}
+
+func (e AffectedRows) String() string {
+	return string(e)
+}
+
+func (e *AffectedRows) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = AffectedRows(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid AffectedRows", str)
+	}
+	return nil
+}
+
+func (e AffectedRows) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *AffectedRows) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e AffectedRows) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
 
 type Capability string
@@ -709,6 +852,73 @@ func (e *Reason) UnmarshalJSON(b []byte) error {
 }
 
 func (e Reason) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What comes of a use of a field, from less to more.
+type ReplayOutcome string
+
+const (
+	// the whole operation is refused for it
+	ReplayOutcomeRefused ReplayOutcome = "REFUSED"
+	// null, or the row is left out
+	ReplayOutcomeWithheld ReplayOutcome = "WITHHELD"
+	// used and not shown: a filter, an order, a count
+	ReplayOutcomeUsed ReplayOutcome = "USED"
+	// shown masked
+	ReplayOutcomeMasked ReplayOutcome = "MASKED"
+	// shown
+	ReplayOutcomeClear ReplayOutcome = "CLEAR"
+)
+
+var AllReplayOutcome = []ReplayOutcome{
+	ReplayOutcomeRefused,
+	ReplayOutcomeWithheld,
+	ReplayOutcomeUsed,
+	ReplayOutcomeMasked,
+	ReplayOutcomeClear,
+}
+
+func (e ReplayOutcome) IsValid() bool {
+	switch e {
+	case ReplayOutcomeRefused, ReplayOutcomeWithheld, ReplayOutcomeUsed, ReplayOutcomeMasked, ReplayOutcomeClear:
+		return true
+	}
+	return false
+}
+
+func (e ReplayOutcome) String() string {
+	return string(e)
+}
+
+func (e *ReplayOutcome) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReplayOutcome(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReplayOutcome", str)
+	}
+	return nil
+}
+
+func (e ReplayOutcome) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReplayOutcome) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReplayOutcome) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

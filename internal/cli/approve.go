@@ -168,11 +168,11 @@ func (s *streams) signer(f *signing) (*signer, error) {
 		s.printf("the first revision of this node: there is nothing to compare it with\n\n")
 		return w, nil
 	}
-	changes, err := folders.Compare(active, revision)
+	draft, err := folders.Compare(active, revision)
 	if err != nil {
 		return nil, contentError(err)
 	}
-	s.printf("%s\n", changes)
+	s.printf("%s\n", draft.Changes)
 	return w, nil
 }
 

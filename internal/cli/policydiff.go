@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -13,50 +14,88 @@ import (
 )
 
 func (s *streams) policyDiff() *cobra.Command {
-	f := &lintFlags{}
+	f, replay := &lintFlags{}, &replayFlags{}
 	c := &cobra.Command{
 		Use: "diff A B", Short: "Say in words what a reviewer must know: who gets more, who gets less, from A to B",
 		Long: `Compares what two revisions decide, not how they are written: for every role, two
 roles of one reader, purpose, field and scope, and what masks, levels, scope
 conditions, keys and columns mean. A and B are each a folder of *.csv, one such
 file, or a weir.yaml, whose schema, policy and settings then count; a bare policy
-is read with the schema and settings of --config.`,
-		Example: "  weir policy diff policy /tmp/draft.csv\n  weir policy diff old/weir.yaml new/weir.yaml",
+is read with the schema and settings of --config.
+
+With --replay it also decides anew what was read in the last days, as the index of
+the ledger in the state folder of --config has it: which operations, applications
+and kinds of readers would have seen more under B than under A, and which less.`,
+		Example: "  weir policy diff policy /tmp/draft.csv\n  weir policy diff old/weir.yaml new/weir.yaml\n  weir policy diff policy /tmp/draft.csv --replay --from 2026-11-01",
 		Args:    cobra.ExactArgs(2),
-		RunE:    func(_ *cobra.Command, args []string) error { return s.diffPolicies(f, args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.diffPolicies(c.Context(), f, replay, args[0], args[1])
+		},
 	}
 	f.add(c)
+	replay.add(c)
 	return c
 }
 
-func (s *streams) diffPolicies(f *lintFlags, from, to string) error {
+func (s *streams) diffPolicies(ctx context.Context, f *lintFlags, replay *replayFlags, from, to string) error {
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
-	var tables [2]*authz.Table
-	var settings [2]gateway.RevisionSettings
-	for i, path := range [...]string{from, to} {
-		cfg, err := configured(f.config, path)
+	draft, err := draftOf(f.config, from, to)
+	if err != nil {
+		return err
+	}
+	var replayed *replayed
+	if replay.on {
+		cfg, err := located(f.config)
 		if err != nil {
 			return err
+		}
+		if replayed, err = replay.replay(ctx, cfg, draft); err != nil {
+			return err
+		}
+	}
+	if f.format == formatJSON {
+		out := changesReport(draft.Changes)
+		if replayed != nil {
+			out.Replay = replayReport(replayed, replay.limit)
+		}
+		return s.writeJSON(out)
+	}
+	s.printf("%s", draft.Changes)
+	if replayed != nil {
+		s.printReplay(replayed, replay.limit)
+	}
+	return nil
+}
+
+// draftOf compiles two revisions and compares them.
+func draftOf(common, from, to string) (*authz.Draft, error) {
+	draft := &authz.Draft{}
+	var settings [2]gateway.RevisionSettings
+	for i, side := range [...]struct {
+		path  string
+		state *authz.State
+	}{{from, &draft.Before}, {to, &draft.After}} {
+		cfg, err := configured(common, side.path)
+		if err != nil {
+			return nil, err
 		}
 		catalogue, policy, err := readContent(cfg)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		folders := foldersOf(cfg)
-		settings[i] = folders.Settings()
-		if tables[i], err = authz.Compile(policy, catalogue, folders.PolicySettings); err != nil {
-			return contentError(err)
+		table, err := authz.Compile(policy, catalogue, folders.PolicySettings)
+		if err != nil {
+			return nil, contentError(err)
 		}
+		settings[i] = folders.Settings()
+		*side.state = authz.State{Table: table, Applications: folders.Rights.Applications}
 	}
-	changes := authz.Diff(tables[0], tables[1])
-	gateway.CompareSettings(changes, &settings[0], &settings[1])
-	if f.format == formatJSON {
-		return s.writeJSON(changesReport(changes))
-	}
-	s.printf("%s", changes)
-	return nil
+	draft.Changes = authz.Diff(draft.Before.Table, draft.After.Table)
+	gateway.CompareSettings(draft.Changes, &settings[0], &settings[1])
+	return draft, nil
 }
 
 // configured gives the configuration that a path means: itself, or the common
@@ -83,6 +122,7 @@ type changesJSON struct {
 	Widens  bool         `json:"widens"`
 	Narrows bool         `json:"narrows"`
 	Changes []changeJSON `json:"changes"`
+	Replay  *replayJSON  `json:"replay,omitempty"`
 }
 
 type changeJSON struct {

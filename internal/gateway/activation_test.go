@@ -368,11 +368,11 @@ func TestSignOverTheControlGraph(t *testing.T) {
 	if _, err := d.r.Sign(t.Context(), "wang", other.String(), false); !errors.Is(err, approval.ErrInvalid) {
 		t.Errorf("another revision: %v", err)
 	}
-	changes, err := d.r.Diff(t.Context(), control.ActiveRevision, control.PendingRevision)
-	if err != nil || !changes.Widens || changes.Narrows {
-		t.Errorf("%v, %v", changes, err)
+	draft, err := d.r.Draft(t.Context(), control.ActiveRevision, control.PendingRevision)
+	if err != nil || !draft.Changes.Widens || draft.Changes.Narrows {
+		t.Errorf("%v, %v", draft, err)
 	}
-	if _, err := d.r.Diff(t.Context(), "nothing", control.PendingRevision); !errors.Is(err, control.ErrNoRevision) {
+	if _, err := d.r.Draft(t.Context(), "nothing", control.PendingRevision); !errors.Is(err, control.ErrNoRevision) {
 		t.Errorf("no such revision: %v", err)
 	}
 	a.Approve("li", d.keys["li"])

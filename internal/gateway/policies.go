@@ -59,8 +59,8 @@ func (r *Revisions) waiting(ctx context.Context, p *Pending) (control.Revision, 
 	}, nil
 }
 
-// Diff implements control.Policies.
-func (r *Revisions) Diff(ctx context.Context, from, to string) (*authz.Changes, error) {
+// Draft implements control.Policies.
+func (r *Revisions) Draft(ctx context.Context, from, to string) (*authz.Draft, error) {
 	before, err := r.revisionOf(ctx, from)
 	if err != nil {
 		return nil, err

@@ -157,18 +157,21 @@ func (r *Revision) Table(d Folders) (*authz.Table, error) {
 // Compare tells what changes from one revision to another: in what is decided,
 // in what the configuration grants beside it, and in who may approve. from and
 // to are compiled under the rest of d.
-func (d *Folders) Compare(from, to *Revision) (*authz.Changes, error) {
-	before, err := from.Table(*d)
-	if err != nil {
-		return nil, err
+func (d *Folders) Compare(from, to *Revision) (*authz.Draft, error) {
+	draft := &authz.Draft{}
+	for _, side := range [...]struct {
+		revision *Revision
+		state    *authz.State
+	}{{from, &draft.Before}, {to, &draft.After}} {
+		table, err := side.revision.Table(*d)
+		if err != nil {
+			return nil, err
+		}
+		*side.state = authz.State{Table: table, Applications: side.revision.Settings.Rights.Applications}
 	}
-	after, err := to.Table(*d)
-	if err != nil {
-		return nil, err
-	}
-	changes := authz.Diff(before, after)
-	CompareSettings(changes, &from.Settings, &to.Settings)
-	return changes, nil
+	draft.Changes = authz.Diff(draft.Before.Table, draft.After.Table)
+	CompareSettings(draft.Changes, &from.Settings, &to.Settings)
+	return draft, nil
 }
 
 // CompareSettings adds to the changes of decisions those of rights and of

@@ -29,6 +29,10 @@ func (r *mutationResolver) ApprovePolicy(ctx context.Context, approval string) (
 	return r.sign(ctx, approval, true)
 }
 
+func (r *policyChangesResolver) Replay(ctx context.Context, obj *control.PolicyChanges, from *string, to *string, first int, after *string) (*control.PolicyReplay, error) {
+	return r.replay(ctx, obj.Draft, from, to, first, after)
+}
+
 func (r *queryResolver) Me(ctx context.Context) (*control.Me, error) {
 	req, s, err := reader(ctx)
 	if err != nil {
@@ -73,10 +77,13 @@ func (r *Resolver) Me() control.MeResolver { return &meResolver{r} }
 
 func (r *Resolver) Mutation() control.MutationResolver { return &mutationResolver{r} }
 
+func (r *Resolver) PolicyChanges() control.PolicyChangesResolver { return &policyChangesResolver{r} }
+
 func (r *Resolver) Query() control.QueryResolver { return &queryResolver{r} }
 
 type (
-	meResolver       struct{ *Resolver }
-	mutationResolver struct{ *Resolver }
-	queryResolver    struct{ *Resolver }
+	meResolver            struct{ *Resolver }
+	mutationResolver      struct{ *Resolver }
+	policyChangesResolver struct{ *Resolver }
+	queryResolver         struct{ *Resolver }
 )

@@ -39,6 +39,7 @@ type Lineage struct {
 type Index interface {
 	Reads(ctx context.Context, f index.Filter, n int, after *index.Place) (index.Page, error)
 	Flows(ctx context.Context, f index.FlowFilter) ([]index.Flow, error)
+	Usages(ctx context.Context, f index.UsageFilter) ([]index.Usage, error)
 	AsOf(ctx context.Context) ([]index.Sequence, error)
 	// Applied gives a channel that is closed when there is more.
 	Applied() <-chan struct{}

@@ -17,9 +17,9 @@ type Policies interface {
 	// Revisions lists the waiting one, the one in force and those before it,
 	// newest first.
 	Revisions(ctx context.Context, most int) ([]Revision, error)
-	// Diff compares two by digest, ActiveRevision or PendingRevision;
+	// Draft compares two by digest, ActiveRevision or PendingRevision;
 	// ErrNoRevision where there is no such.
-	Diff(ctx context.Context, from, to string) (*authz.Changes, error)
+	Draft(ctx context.Context, from, to string) (*authz.Draft, error)
 	// Sign takes an officer's proposal, or with second an approval. The error is
 	// ErrNoRevision, or of approval's kinds.
 	Sign(ctx context.Context, officer, text string, second bool) (Revision, error)
@@ -99,11 +99,12 @@ func (r *Resolver) policyDiff(ctx context.Context, from, to string) (*generated.
 	if _, err := r.office(ctx); err != nil {
 		return nil, err
 	}
-	changes, err := r.policies.Diff(ctx, from, to)
+	draft, err := r.policies.Draft(ctx, from, to)
 	if err != nil {
 		return nil, publicly(err)
 	}
-	out := &generated.PolicyChanges{Widens: changes.Widens, Narrows: changes.Narrows, Changes: []generated.PolicyChange{}}
+	changes := draft.Changes
+	out := &generated.PolicyChanges{Widens: changes.Widens, Narrows: changes.Narrows, Changes: []generated.PolicyChange{}, Draft: draft}
 	for i := range changes.List {
 		c := &changes.List[i]
 		one := generated.PolicyChange{

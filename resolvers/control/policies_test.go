@@ -24,15 +24,15 @@ func (*policies) Revisions(context.Context, int) ([]control.Revision, error) {
 	}, nil
 }
 
-func (*policies) Diff(_ context.Context, from, to string) (*authz.Changes, error) {
+func (*policies) Draft(_ context.Context, from, to string) (*authz.Draft, error) {
 	if from != control.ActiveRevision || to != control.PendingRevision {
 		return nil, control.ErrNoRevision
 	}
 	wide := authz.Direction{Widens: true}
-	return &authz.Changes{Direction: wide, List: []authz.Change{{
+	return &authz.Draft{Changes: &authz.Changes{Direction: wide, List: []authz.Change{{
 		Direction: wide, Roles: []string{"clerk"}, Coordinates: []schema.Coordinate{{Type: "Person", Field: "name"}},
 		Purposes: []string{"cases"}, Steps: []authz.Step{{Scope: authz.ScopeAll, To: authz.Mask}},
-	}}}, nil
+	}}}}, nil
 }
 
 func (p *policies) Sign(_ context.Context, officer, text string, second bool) (control.Revision, error) {

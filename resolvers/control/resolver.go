@@ -37,5 +37,6 @@ type Resolver struct {
 	offices     Offices
 	ages        Ages
 	lineage     Lineage
-	policies    Policies // nil where one officer is enough
+	policies    Policies      // nil where one officer is enough
+	replays     chan struct{} // holds one place
 }
