@@ -402,18 +402,27 @@ func (x *replayed) given(s *replaySide, held Caps) Fate {
 }
 
 // possible marks the rows that the records can have been about, and those that
-// they would have been about, had they existed for the reader. Where the records
-// do not fit the table before, all can.
+// they would have been about, on the same path, had they existed for the reader.
+// Where the records do not fit the table before, all can.
 func (x *replayed) possible(before []Fate, exists []bool) []bool {
 	out := make([]bool, len(before))
 	var found uint8
+	var taken [2]bool // by path
 	for i, f := range before {
-		out[i] = x.use.Seen&(1<<f) != 0 || !exists[i]
 		found |= 1 << f
+		if out[i] = x.use.Seen&(1<<f) != 0; out[i] && exists[i] {
+			taken[x.path(x.rows[i])] = true
+		}
 	}
 	if !x.same || x.use.Position != Selected || x.use.Seen == 0 || x.use.Seen&^found != 0 {
+		taken = [2]bool{true, true}
 		for i := range out {
 			out[i] = true
+		}
+	}
+	for i := range out {
+		if !exists[i] {
+			out[i] = taken[x.path(x.rows[i])]
 		}
 	}
 	return out

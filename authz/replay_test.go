@@ -108,15 +108,19 @@ func selectedFates(tables [2]*authz.Table, p authz.Profile, use *authz.RecordedU
 		}
 	}
 	found := uint8(0)
+	taken := map[authz.Truth]bool{} // paths, by whether they are by key
 	for _, truth := range allTruths {
-		f, _ := fate(tables[0], truth)
+		f, exists := fate(tables[0], truth)
 		found |= 1 << f
+		if exists && use.Seen&(1<<f) != 0 {
+			taken[truth[authz.ScopeByKey]] = true
+		}
 	}
 	out := map[[2]authz.Fate]bool{}
 	for _, truth := range allTruths {
 		from, exists := fate(tables[0], truth)
 		to, _ := fate(tables[1], truth)
-		fits := !same || use.Seen == 0 || use.Seen&^found != 0 || use.Seen&(1<<from) != 0 || !exists
+		fits := !same || use.Seen == 0 || use.Seen&^found != 0 || exists && use.Seen&(1<<from) != 0 || !exists && taken[truth[authz.ScopeByKey]]
 		if fits && from != to {
 			out[[2]authz.Fate{from, to}] = true
 		}
@@ -180,6 +184,10 @@ func TestReplay(t *testing.T) {
 		{
 			"rows that were not there", allow("*", "own_region", "clear"), allow("*", "own_region", "clear") + rows, seen(of("name", authz.Selected), authz.FateClear),
 			[]string{"withheld -> clear outside own_region of use 0"},
+		},
+		{
+			"rows by key alone", allow("*", "by_key", "mask"), allow("*", "by_key", "mask") + allow("name", "by_key", "clear"), seen(of("name", authz.Selected), authz.FateMasked),
+			[]string{"masked -> clear of use 1"},
 		},
 		{"rows gone", rows + allow("name", "all", "clear"), allow("name", "all", "clear"), of("name", authz.Selected), []string{"clear -> withheld of use 0", "clear -> withheld of use 1"}},
 		{"a denial under an unknown scope", rows + allow("name", "all", "mask"), rows + allow("name", "all", "mask") + "p, r, *, Person.name, L2, *, sealed, any, deny\n", of("name", authz.Selected), []string{"masked -> withheld depending on sealed of use 1"}},

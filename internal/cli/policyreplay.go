@@ -107,7 +107,7 @@ func (s *streams) printReplay(r *replayed, limit int) {
 			s.printf("nobody would have seen %s\n", title)
 			return
 		}
-		s.printf("would have seen %s: %s of %s, %s, %s; at most %s\n", title, plural(uint64(t.Readers), "kind"), "readers",
+		s.printf("would have seen %s: %s, %s, %s; at most %s\n", title, strings.Replace(plural(uint64(t.Readers), "kind of reader"), "kind of readers", "kinds of readers", 1),
 			plural(uint64(t.Operations), "operation"), plural(uint64(t.Fields), "field"), plural(t.Reads, "read"))
 		for i := range r.Effects {
 			x := &r.Effects[i]
