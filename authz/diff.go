@@ -57,7 +57,7 @@ type Changes struct {
 // Setting adds a difference in something beside the tables that rights depend
 // on, told in words. It stands before the decisions.
 func (c *Changes) Setting(text string, d Direction) {
-	c.Direction.add(d)
+	c.add(d)
 	n := slices.IndexFunc(c.List, func(o Change) bool { return len(o.Roles) > 0 })
 	if n < 0 {
 		n = len(c.List)

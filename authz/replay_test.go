@@ -179,7 +179,8 @@ func TestReplay(t *testing.T) {
 		},
 		{
 			"and the others", rows + allow("name", "all", "mask") + allow("name", "own_region", "clear"), rows + allow("name", "own_region", "clear"),
-			seen(of("name", authz.Selected), authz.FateMasked, authz.FateClear), []string{"masked -> withheld outside own_region of use 1"},
+			seen(of("name", authz.Selected), authz.FateMasked, authz.FateClear),
+			[]string{"masked -> withheld outside own_region of use 1"},
 		},
 		{
 			"rows that were not there", allow("*", "own_region", "clear"), allow("*", "own_region", "clear") + rows, seen(of("name", authz.Selected), authz.FateClear),

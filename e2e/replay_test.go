@@ -169,6 +169,11 @@ p, case-officer, public_security, Person.name,  L3, *,                    all,  
 			t.Errorf("%s: %v, %s", token, err, a)
 		}
 	}
+	for _, shown := range found(t, "(?s)```graphql\n(\\{ policyDiff.*?)```", "../docs/security-staff.md") {
+		if a, err := s.postTo(t.Context(), "/control/graphql", "demo-security", "", shown, ""); err != nil || len(a.Errors) > 0 || !strings.Contains(string(a.Data), `"inside own_region"`) {
+			t.Errorf("the query of the page: %v, %s", err, a)
+		}
+	}
 	// The look is a record.
 	recorded := func() bool {
 		a, err := s.postTo(t.Context(), "/control/graphql", "demo-auditor", "", `{ reads(filter: {kind: "control", consumer: "security"}) { reads { fields { coordinate } } } }`, "")
