@@ -67,7 +67,7 @@ func (f *replayFlags) replay(ctx context.Context, cfg *config.Config, draft *aut
 	if out.first, out.last, err = f.days(now); err != nil {
 		return nil, err
 	}
-	at := indexConfig(cfg)
+	at := indexConfig(cfg, nil)
 	if at.Driver == index.SQLite && !isFile(at.Path) {
 		return nil, environment(fmt.Errorf("no index of a ledger at %s", at.Path), "name the configuration of the node with --config; weir lineage reindex makes its index")
 	}

@@ -2,9 +2,7 @@ package index
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,10 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-data/weir/lineage"
-	"github.com/weir-data/weir/schema"
 )
 
-// TestUsages: the figures per pair and day are what the records themselves add
+// TestUsages: the figures of days are what the records themselves add
 // up to.
 func TestUsages(t *testing.T) {
 	drivers(t, func(t *testing.T, cfg Config) {
@@ -106,59 +103,3 @@ func usagesOf(entries []lineage.Entry, f *UsageFilter) map[string]Usage {
 }
 
 // BenchmarkUsages asks for 30 days of pairs, each used every day. How many
-// records they stand for does not matter: a record is never read.
-func BenchmarkUsages(b *testing.B) {
-	const days = 30
-	for _, pairs := range []int{300, 3_000} {
-		b.Run(strconv.Itoa(pairs)+"-pairs", func(b *testing.B) {
-			x, err := Open(b.Context(), Config{Driver: SQLite, Path: filepath.Join(b.TempDir(), "index.db"), Dir: b.TempDir()})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer x.Close() //nolint:errcheck // the test's own
-			tx, err := x.db.BeginTx(b.Context(), nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
-			names := newNames()
-			batch := &batch{tx: tx, names: &names}
-			for i := range pairs {
-				r := &lineage.Record{Kind: "query", Operation: "op" + strconv.Itoa(i%300), Roles: []string{"r" + strconv.Itoa(i/300)}}
-				for f := range 12 {
-					r.Uses = append(r.Uses, lineage.Use{Department: "d", Coordinate: schema.Coordinate{Type: "T", Field: "f" + strconv.Itoa(f)}})
-				}
-				context, err := batch.context(b.Context(), r)
-				if err != nil {
-					b.Fatal(err)
-				}
-				shape, err := batch.shapeByContent(b.Context(), r)
-				if err != nil {
-					b.Fatal(err)
-				}
-				pair, err := batch.pair(b.Context(), context, shape)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := tx.ExecContext(b.Context(), `UPDATE pair SET last = $1 WHERE id = $2`, start.UnixMicro(), pair); err != nil {
-					b.Fatal(err)
-				}
-				for d := range int64(days) {
-					if _, err := tx.ExecContext(b.Context(), `INSERT INTO usage_day (day, pair, origin, reads, last, outcomes) VALUES ($1, $2, 1, $3, $4, $5)`,
-						day(start)-d, pair, 100_000, start.UnixMicro(), appendOutcomes(nil, make([]uint64, outcomesPerUse*12))); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			if err := tx.Commit(); err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				got, err := x.Usages(b.Context(), UsageFilter{From: start.Add(-29 * 24 * time.Hour)})
-				if err != nil || len(got) != pairs {
-					b.Fatalf("%d, %v", len(got), err)
-				}
-			}
-		})
-	}
-}
