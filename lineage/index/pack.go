@@ -1,9 +1,11 @@
 package index
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"github.com/weir-data/weir/lineage"
 )
@@ -71,16 +73,21 @@ func parseCounts(b []byte, uses int) ([]lineage.Counts, error) {
 	return out[:uses], nil
 }
 
-// Forms of a request id: most are UUIDs, whose bytes take half their text's room.
+// Forms of a request id: our own are base64, others' often UUIDs. Their bytes
+// take less room than their text.
 const (
 	plainRequest = iota
 	uuidRequest
+	base64Request
 )
 
 var dashes = [...]int{8, 13, 18, 23}
 
 func packRequest(s string) []byte {
 	if b, ok := packUUID(s); ok {
+		return b
+	}
+	if b, err := base64.RawURLEncoding.Strict().AppendDecode([]byte{base64Request}, []byte(s)); err == nil && !strings.ContainsAny(s, "\r\n") {
 		return b
 	}
 	return append([]byte{plainRequest}, s...)
@@ -117,6 +124,8 @@ func unpackRequest(b []byte) (string, error) {
 	switch {
 	case len(b) > 0 && b[0] == plainRequest:
 		return string(b[1:]), nil
+	case len(b) > 0 && b[0] == base64Request:
+		return base64.RawURLEncoding.EncodeToString(b[1:]), nil
 	case len(b) == 17 && b[0] == uuidRequest:
 		text := make([]byte, 0, 36)
 		for i, part := range [...][2]int{{1, 5}, {5, 7}, {7, 9}, {9, 11}, {11, 17}} {

@@ -116,10 +116,11 @@ func (x *export) answers(r *run, at time.Time) dataset {
 func (r *run) describe(o *Options, at time.Time) string {
 	statuses := make([]string, 0, len(r.statuses))
 	for _, s := range slices.Sorted(maps.Keys(r.statuses)) {
-		statuses = append(statuses, fmt.Sprintf("%d %s", r.statuses[s], s))
+		statuses = append(statuses, fmt.Sprintf("%s %d", s, r.statuses[s]))
 	}
-	return fmt.Sprintf("Answers of node %s to operation %s of application %s, %v from %s: %d requests (%s), %d rows.",
-		r.origin, cmp.Or(r.job.operation, "unnamed"), cmp.Or(r.job.application, "unknown"), o.Window, instant(at), r.records, strings.Join(statuses, ", "), r.rows)
+	return fmt.Sprintf("Answers of node %s to operation %s of application %s, from %s to %s: requests %d (%s), rows %d.",
+		r.origin, cmp.Or(r.job.operation, "unnamed"), cmp.Or(r.job.application, "unknown"), instant(at), instant(at.Add(o.Window)),
+		r.records, strings.Join(statuses, ", "), r.rows)
 }
 
 // place is a column of an input.

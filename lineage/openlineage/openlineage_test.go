@@ -293,7 +293,7 @@ func TestRuns(t *testing.T) {
 		}
 		if second {
 			var k int
-			if _, err := fmt.Sscanf(strings.SplitAfter(e.Outputs[0].Facets.Documentation.Description, "Z: ")[1], "%d requests", &k); err != nil {
+			if _, err := fmt.Sscanf(strings.SplitAfter(e.Outputs[0].Facets.Documentation.Description, ": requests ")[1], "%d ", &k); err != nil {
 				t.Fatal(err)
 			}
 			records += k
