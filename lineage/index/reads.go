@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ type Place struct {
 
 // maxScanned bounds the places in the order of records that one page looks at: a
 // page may come back short, with Next set.
-const maxScanned = 200_000
+const maxScanned = 100_000
 
 // Reads gives a page of at most n records, newest first.
 func (x *Index) Reads(ctx context.Context, f Filter, n int, after *Place) (Page, error) {
@@ -132,11 +133,7 @@ func (q *query) page(ctx context.Context, after *Place) (Page, error) {
 	page := Page{}
 	var end *Place // of what is on the page
 	for limit := max(q.n+1, 512); ; limit = min(2*limit, 16_384) {
-		want := q.n + 1 - len(page.Reads)
-		if q.filter.Request != "" {
-			want = limit // the order does not tell which it is
-		}
-		walk, err := q.walk(ctx, after, want, limit)
+		walk, err := q.walk(ctx, after, q.n+1-len(page.Reads), limit)
 		if err != nil {
 			return Page{}, err
 		}
@@ -163,18 +160,31 @@ func (q *query) page(ctx context.Context, after *Place) (Page, error) {
 	}
 }
 
-// bounds are the conditions on where in the order of records the walk is.
-func (q *query) bounds(w *where, after *Place) {
-	f := q.filter
+// bounds are the conditions on where in the order of records the walk is: from
+// from on, before before, and after a place. SQLite begins at one upper bound
+// alone and passes by all that others exclude, so there is one.
+func bounds(w *where, from, before int64, after *Place) {
+	if from != math.MinInt64 {
+		w.add("r.time >= %", from)
+	}
+	switch {
+	case after != nil && after.Time < before:
+		w.add("(r.time, r.origin, r.sequence) < (%, %, %)", after.Time, after.Origin, after.Sequence)
+	case before != math.MaxInt64:
+		w.add("r.time < %", before)
+	}
+}
+
+// asked are the bounds of the filter.
+func (f *Filter) asked() (from, before int64) {
+	from, before = math.MinInt64, math.MaxInt64
 	if !f.From.IsZero() {
-		w.add("r.time >= %", f.From.UnixMicro())
+		from = f.From.UnixMicro()
 	}
 	if !f.To.IsZero() {
-		w.add("r.time < %", f.To.UnixMicro())
+		before = f.To.UnixMicro()
 	}
-	if after != nil {
-		w.add("(r.time, r.origin, r.sequence) < (%, %, %)", after.Time, after.Origin, after.Sequence)
-	}
+	return from, before
 }
 
 // candidate is a record that is fetched.
@@ -224,9 +234,6 @@ func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string,
 	w := &where{}
 	w.add("r.origin = %", origin)
 	w.parts = append(w.parts, "r.sequence IN ("+sequences+")")
-	if q.filter.Request != "" {
-		w.add("r.request = %", packRequest(q.filter.Request))
-	}
 	rows, err := q.index.db.QueryContext(ctx,
 		`SELECT r.sequence, r.epoch, r.time, r.tally, s.name, r.request, r.rows_read, r.people, r.counts
 		 FROM record r JOIN reader s ON s.id = r.reader WHERE `+w.text(), w.args...)

@@ -1,11 +1,11 @@
 package index
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,14 +45,16 @@ const newestFirst = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT
 // fits, the second where little does.
 func (q *query) walk(ctx context.Context, after *Place, want, limit int) (walked, error) {
 	w := &where{}
+	from, before := q.filter.asked()
 	if q.filter.Tag != nil {
 		w.add("t.tag = %", tagNumber(*q.filter.Tag))
-		q.bounds(w, after)
+		bounds(w, from, before, after)
 		conditions := onPerson.Replace(w.text())
 		if q.reader != 0 {
 			conditions += " AND r.reader = " + w.arg(q.reader)
 		}
-		return q.along(ctx, `SELECT t.time, t.origin, t.sequence, r.tally FROM person t JOIN record r ON r.origin = t.origin AND r.sequence = t.sequence WHERE `+
+		return q.along(ctx, `SELECT t.time, t.origin, t.sequence, r.tally`+q.request()+
+			` FROM person t JOIN record r ON r.origin = t.origin AND r.sequence = t.sequence WHERE `+
 			conditions+` ORDER BY t.time DESC, t.origin DESC, t.sequence DESC LIMIT `, w.args, want, limit)
 	}
 	if q.reader != 0 {
@@ -65,10 +67,18 @@ func (q *query) walk(ctx context.Context, after *Place, want, limit int) (walked
 		if merge {
 			return q.merge(ctx, after, want)
 		}
-		w.add("r.time <= %", q.newest())
+		before = min(before, q.newest()+1)
 	}
-	q.bounds(w, after)
-	return q.along(ctx, `SELECT r.time, r.origin, r.sequence, r.tally FROM record r`+w.clause()+newestFirst, w.args, want, limit)
+	bounds(w, from, before, after)
+	return q.along(ctx, `SELECT r.time, r.origin, r.sequence, r.tally`+q.request()+` FROM record r`+w.clause()+newestFirst, w.args, want, limit)
+}
+
+// request is a column that no order has: it is looked at where it is asked for.
+func (q *query) request() string {
+	if q.filter.Request == "" {
+		return ", NULL"
+	}
+	return ", r.request"
 }
 
 // along walks one order.
@@ -78,10 +88,16 @@ func (q *query) along(ctx context.Context, statement string, args []any, want, l
 		return out, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
+	var asked []byte
+	if q.filter.Request != "" {
+		asked = packRequest(q.filter.Request)
+	}
 	var p place
+	var request sql.RawBytes
+	var last Place
 	passed := 0
 	for len(out.places) < want && q.scanned+out.scanned < maxScanned && rows.Next() {
-		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally); err != nil {
+		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally, &request); err != nil {
 			return out, err
 		}
 		passed++
@@ -89,11 +105,13 @@ func (q *query) along(ctx context.Context, statement string, args []any, want, l
 			continue
 		}
 		out.scanned++
-		at := p.Place
-		out.last = &at
-		if q.chosen == nil || q.chosen[p.tally] != nil {
+		last = p.Place
+		if (q.chosen == nil || q.chosen[p.tally] != nil) && (asked == nil || bytes.Equal(asked, request)) {
 			out.places = append(out.places, p)
 		}
+	}
+	if out.scanned > 0 {
+		out.last = &last
 	}
 	if len(out.places) == want || q.scanned+out.scanned == maxScanned || passed == limit {
 		out.next = &p.Place
@@ -117,6 +135,8 @@ const (
 // sparse reports whether what fits is so rare that tallies are merged.
 func (q *query) sparse(ctx context.Context, want int) (bool, error) {
 	switch {
+	case q.filter.Request != "":
+		return false, nil // a tally may hold millions that are not it
 	case len(q.chosen) <= fewTallies:
 		return true, nil
 	case len(q.chosen) > manyTallies:
@@ -137,10 +157,15 @@ func (q *query) sparse(ctx context.Context, want int) (bool, error) {
 	return q.steps*float64(want) > float64(stepsOfSearch*len(q.chosen)), nil
 }
 
-// newest is the time of the newest record that may fit.
+// newest is the time of the newest record that may fit, so that a walk begins
+// there and not above a long stretch of what is sealed or came later.
 func (q *query) newest() (last int64) {
 	for _, c := range q.chosen {
-		last = max(last, c.last)
+		if until, sealed := q.closed[c.id]; sealed && until <= c.last {
+			last = max(last, until-1)
+		} else {
+			last = max(last, c.last)
+		}
 	}
 	return last
 }
@@ -150,31 +175,24 @@ func (q *query) merge(ctx context.Context, after *Place, want int) (out walked, 
 	legs := slices.SortedFunc(maps.Values(q.chosen), func(a, b *choice) int {
 		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
 	})
-	w := &where{}
-	w.add("r.tally = % AND r.time >= % AND r.time < %", int64(0), int64(0), int64(0))
-	q.bounds(w, after)
-	leg, err := q.index.db.PrepareContext(ctx, `SELECT r.time, r.origin, r.sequence, r.tally FROM record r`+w.clause()+newestFirst+strconv.Itoa(want))
-	if err != nil {
-		return out, err
-	}
-	defer leg.Close() //nolint:errcheck // nothing was written
-	oldest := int64(math.MinInt64)
+	order := &leg{db: q.index.db, limit: strconv.Itoa(want), prepared: make(map[string]*sql.Stmt)}
+	defer order.close()
+	from, before := q.filter.asked()
 	for _, c := range legs {
-		if c.last < oldest {
+		if c.last < from {
 			break // it and all that follow are older than what was found
 		}
-		until, sealed := q.closed[c.id]
-		if !sealed {
-			until = math.MaxInt64
+		until := before
+		if at, sealed := q.closed[c.id]; sealed {
+			until = min(until, at)
 		}
-		w.args[0], w.args[1], w.args[2] = c.id, oldest, until
-		if out.places, err = appendPlaces(ctx, leg, w.args, out.places); err != nil {
+		if out.places, err = order.walk(ctx, c.id, from, until, after, out.places); err != nil {
 			return out, err
 		}
 		slices.SortFunc(out.places, newer)
 		if len(out.places) >= want {
 			out.places = out.places[:want]
-			oldest = out.places[want-1].Time
+			from = max(from, out.places[want-1].Time)
 		}
 	}
 	out.scanned = len(out.places)
@@ -185,15 +203,42 @@ func (q *query) merge(ctx context.Context, after *Place, want int) (out walked, 
 	return out, nil
 }
 
-func appendPlaces(ctx context.Context, leg *sql.Stmt, args []any, to []place) ([]place, error) {
-	rows, err := leg.QueryContext(ctx, args...)
+// leg walks the orders of tallies, one after the other, with the statements that
+// their bounds need.
+type leg struct {
+	db       *sql.DB
+	limit    string
+	prepared map[string]*sql.Stmt
+}
+
+func (l *leg) close() {
+	for _, s := range l.prepared {
+		_ = s.Close() // nothing was written
+	}
+}
+
+// walk appends the newest places of a tally within bounds.
+func (l *leg) walk(ctx context.Context, tally, from, before int64, after *Place, to []place) ([]place, error) {
+	w := &where{}
+	w.add("r.tally = %", tally)
+	bounds(w, from, before, after)
+	text := w.clause()
+	stmt := l.prepared[text]
+	if stmt == nil {
+		var err error
+		if stmt, err = l.db.PrepareContext(ctx, `SELECT r.time, r.origin, r.sequence FROM record r`+text+newestFirst+l.limit); err != nil {
+			return nil, err
+		}
+		l.prepared[text] = stmt
+	}
+	rows, err := stmt.QueryContext(ctx, w.args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
+	p := place{tally: tally}
 	for rows.Next() {
-		var p place
-		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally); err != nil {
+		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence); err != nil {
 			return nil, err
 		}
 		to = append(to, p)
