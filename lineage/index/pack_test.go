@@ -15,8 +15,13 @@ func TestRequests(t *testing.T) {
 		id   string
 		size int
 	}{
-		{"lF2kIosqgiHB0CGp", 13}, {"0193569a-2b5c-7d3e-8f40-123456789abc", 17}, {"0193569A-2b5c-7d3e-8f40-123456789abc", 28},
-		{"", 1}, {"a b", 4}, {"lF2k\nIosq", 10}, {"lF2kI", 6},
+		{"lF2kIosqgiHB0CGp", 13},
+		{"0193569a-2b5c-7d3e-8f40-123456789abc", 17},
+		{"0193569A-2b5c-7d3e-8f40-123456789abc", 28},
+		{"", 1},
+		{"a b", 4},
+		{"lF2k\nIosq", 10},
+		{"lF2kI", 6},
 	} {
 		b := packRequest(c.id)
 		if got, err := unpackRequest(b); err != nil || got != c.id || len(b) != c.size {
