@@ -27,11 +27,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/weir-data/weir/adapters"
@@ -40,6 +42,10 @@ import (
 
 // MaxKeys is the most key tuples in one fetch.
 const MaxKeys = 10_000
+
+// MaxRow is the longest row that is read, and the longest message: what a server
+// announces beyond it is refused before there is memory for it.
+const MaxRow = 16 << 20
 
 // Config says which database, and how much of it to use.
 type Config struct {
@@ -114,7 +120,7 @@ func Open(config Config) (*Adapter, error) {
 		if c.PgConn().ParameterStatus("server_encoding") != "UTF8" {
 			return errEncoding
 		}
-		return nil
+		return settled(c.PgConn())
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
@@ -132,6 +138,12 @@ var (
 // depends on.
 func session(c *pgx.ConnConfig, config Config) {
 	c.ConnectTimeout = config.ConnectTimeout
+	c.DialFunc = dialer(c.DialFunc, config.ConnectTimeout)
+	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(MaxRow)
+		return f
+	}
 	// Nothing here uses pgx's own statement cache.
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0

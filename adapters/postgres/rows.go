@@ -14,6 +14,9 @@ import (
 
 const (
 	batchRows = 1024
+	// batchBytes ends a batch of long rows early, so that whoever counts what a
+	// request reads hears of it in time.
+	batchBytes = 4 << 20
 	// drainRows is how many rows are rather read to the end than given up with
 	// their connection when a result is closed early.
 	drainRows = 2048
@@ -97,7 +100,7 @@ func (r *rows) Next(b *adapters.Batch) error {
 	if r.released {
 		return &adapters.Error{Kind: adapters.Unavailable, Cause: errors.New("the rows are closed")}
 	}
-	for b.Rows < batchRows {
+	for b.Rows < batchRows && len(b.Data) < batchBytes {
 		if !r.row && !r.result.NextRow() {
 			if _, err := r.result.Close(); err != nil {
 				r.end = r.adapter.mapError(r.ctx, err)
@@ -112,9 +115,30 @@ func (r *rows) Next(b *adapters.Batch) error {
 			return nil
 		}
 		r.row = false
-		r.append(b, r.result.Values())
+		values := r.result.Values()
+		if !r.whole(values) {
+			r.end = &adapters.Error{Kind: adapters.Invalid, Cause: errRow}
+			b.Reset(cells)
+			return r.end
+		}
+		r.append(b, values)
 	}
 	return nil
+}
+
+// errRow is a row that is not what the statement was prepared for.
+var errRow = errors.New("postgres: a row without the columns of its statement")
+
+// whole reports whether a row has the statement's columns: the server says how
+// many there are with each row anew. A statement that reads no column has one
+// all the same.
+func (r *rows) whole(values [][]byte) bool {
+	q := r.statement.query
+	n := q.Cells + q.Scopes
+	if q.Keyed {
+		n++
+	}
+	return len(values) >= n && (!q.Keyed || len(values[0]) == 8)
 }
 
 func (r *rows) append(b *adapters.Batch, values [][]byte) {
