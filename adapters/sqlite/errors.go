@@ -28,8 +28,25 @@ func mapError(ctx context.Context, err error) error {
 	if !errors.As(err, &e) {
 		return unavailable(errors.New("sqlite: the driver failed"))
 	}
-	cause := fmt.Errorf("sqlite: result code %d", e.Code())
+	cause := fmt.Errorf("sqlite: result code %d%s", e.Code(), meaning(e.Code()))
 	return &adapters.Error{Kind: kindOf(e.Code()), Cause: cause}
+}
+
+// meaning says what the operator is to look at, for the codes that a file has.
+func meaning(code int) string {
+	switch code & 0xff {
+	case lib.SQLITE_CANTOPEN:
+		return ": the file cannot be opened"
+	case lib.SQLITE_ERROR:
+		return ": no such table or column"
+	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:
+		return ": the file is no database, or damaged"
+	case lib.SQLITE_PERM, lib.SQLITE_AUTH:
+		return ": no permission"
+	case lib.SQLITE_FULL:
+		return ": the disk is full"
+	}
+	return ""
 }
 
 func kindOf(code int) adapters.Kind {

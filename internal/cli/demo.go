@@ -90,13 +90,13 @@ func (s *streams) generate(ctx context.Context, cfg *config.Config, f demoFlags)
 	progress := &progress{s: s}
 	if f.postgres == "" {
 		if err := guangdong.WriteSQLite(ctx, filepath.Join(f.state, "data"), options, progress.tell); err != nil {
-			return dataError(err)
+			return dataError(err, "may this process write there? --state names another folder")
 		}
 		progress.end()
 		return nil
 	}
 	if err := guangdong.WritePostgres(ctx, f.postgres, postgresPrefix, options, progress.tell); err != nil {
-		return dataError(err)
+		return dataError(err, "does the server run there, and may this user create databases?")
 	}
 	progress.end()
 	for _, id := range guangdong.Departments() {
@@ -114,14 +114,14 @@ func (s *streams) generate(ctx context.Context, cfg *config.Config, f demoFlags)
 // postgresPrefix begins the names of the demo's databases.
 const postgresPrefix = "weir_demo"
 
-func dataError(err error) error {
+func dataError(err error, remedy string) error {
 	if errors.Is(err, guangdong.ErrOtherData) {
 		return environment(err, "give the same --people as before, or another --state")
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return environment(fmt.Errorf("the example's data: %w", err), "the disk is full: free space, or choose another --state")
 	}
-	return environment(fmt.Errorf("the example's data: %w", err), "with --postgres: does the server run there, and may this user create databases?")
+	return environment(fmt.Errorf("the example's data: %w", err), remedy)
 }
 
 // unpackExample writes the example's files where they are missing, and names
@@ -190,7 +190,11 @@ func (s *streams) introduce(cfg *config.Config, f demoFlags, at net.Addr, edited
 	p("Tokens (Authorization: Bearer ...) and the purposes open to them (X-Weir-Purpose: ...)\n")
 	for _, token := range sorted(cfg.Tokens.Demo) {
 		d := cfg.Tokens.Demo[token]
-		p("  %-19s %s %s  %s\n", token, d.ZH, d.EN, strings.Join(cfg.OpenPurposes(d.Application, d.Purposes), ", "))
+		purposes := strings.Join(cfg.OpenPurposes(d.Application, d.Purposes), ", ")
+		if purposes == "" {
+			purposes = "no purpose"
+		}
+		p("  %-19s %s %s: %s\n", token, d.ZH, d.EN, purposes)
 	}
 	sample := guangdong.TheSample()
 	query := fmt.Sprintf(`{"query":"{ person(idNumber: \"%s\") { name idNumber district } }"}`, sample.Mother)
@@ -198,11 +202,20 @@ func (s *streams) introduce(cfg *config.Config, f demoFlags, at net.Addr, edited
 	p("%s\n", curl(base, "demo-clerk", "newborn-registration", query))
 	p("\nThe officer handles a case in his own region and sees both in clear:\n\n")
 	p("%s\n", curl(base, "demo-officer", "case-handling", query))
-	p("\nBoth looks are on record:\n\n  weir lineage tail --state %s --last 2      (or: go run . lineage tail ...)\n\n", f.state)
+	p("\nBoth looks are on record:\n\n%s lineage tail --state %s --last 2\n\n", invoked(os.Args[0]), f.state)
 	if len(edited) > 0 {
 		p("Edited and kept: %s in %s. Remove them to get the built-in ones.\n\n", strings.Join(edited, ", "), f.state)
 	}
 	p("DEMO: fixed tokens, one officer widens rights alone. Never with real data. Ctrl-C ends it.\n")
+}
+
+// invoked is how the program was called, for lines to paste: `go run` leaves it
+// in a folder that is gone when it ends.
+func invoked(program string) string {
+	if strings.Contains(program, "go-build") {
+		return "go run ."
+	}
+	return program
 }
 
 // curl is a line to paste into any POSIX shell.

@@ -314,7 +314,7 @@ func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		return nil, environment(fmt.Errorf("%s: permission denied", address), "choose a port above 1023 with --listen")
 	default:
-		return nil, environment(fmt.Errorf("cannot listen on %s: %w", address, err), "")
+		return nil, environment(fmt.Errorf("cannot listen on %s: %w", address, err), "give host:port, such as 127.0.0.1:8080, with --listen")
 	}
 }
 
@@ -382,7 +382,7 @@ func foldersOf(c *config.Config) gateway.Folders {
 		Schema: c.Schema, Policy: c.Policy,
 		SchemaSettings: schema.Settings{Levels: levels, Departments: c.DepartmentIDs()},
 		PolicySettings: authz.Settings{
-			PurposeRequiredFrom: from, HideFrom: hide, Purposes: c.PurposeIDs(),
+			PurposeRequiredFrom: from, HideFrom: hide, Purposes: c.PurposeIDs(), Roles: c.KnownRoles(),
 			Offices: authz.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 		},
 		Documents:     gateway.Documents{Folder: c.Documents.Folder, Only: c.Documents.Only, MaxBytes: c.Limits.Body},

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -67,8 +68,12 @@ type Config struct {
 	// Departments are the sources, by the id that @source names.
 	Departments map[string]Department `yaml:"departments"`
 
-	Tokens  Tokens  `yaml:"tokens"`
-	Offices Offices `yaml:"offices"`
+	Tokens Tokens `yaml:"tokens"`
+	// Roles are those that tokens may carry: a rule about any other is refused.
+	// Those of fixed tokens are known without it; empty beside JWT, roles are
+	// not checked.
+	Roles   []string `yaml:"roles"`
+	Offices Offices  `yaml:"offices"`
 	// Officers hold the security office and sign revisions that widen rights:
 	// one proposes, another approves.
 	Officers []Officer `yaml:"officers"`
@@ -85,6 +90,30 @@ type Config struct {
 	// Aggregates bound what is computed over rows that nobody sees.
 	Aggregates Aggregates `yaml:"aggregates"`
 	Server     Server     `yaml:"server"`
+}
+
+// KnownRoles are the roles that a token can carry, sorted; nil where nobody says.
+func (c *Config) KnownRoles() []string {
+	known := map[string]bool{}
+	for _, role := range c.Roles {
+		known[role] = true
+	}
+	if c.Mode == ModeDemo {
+		for _, token := range c.Tokens.Demo {
+			for _, role := range token.Roles {
+				known[role] = true
+			}
+		}
+	}
+	if len(known) == 0 {
+		return nil
+	}
+	for _, office := range []string{c.Offices.Operator, c.Offices.Security, c.Offices.Auditor} {
+		if office != "" {
+			known[office] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(known))
 }
 
 // Documents are the registered documents of the data graph.

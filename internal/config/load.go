@@ -138,6 +138,7 @@ func problemOf(name string, err error) Problem {
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) {
 		p.Message = strings.Replace(p.Message, "unknown field", "unknown key", 1)
+		p.Remedy = "docs/operators.md lists the keys"
 	}
 	return p
 }
