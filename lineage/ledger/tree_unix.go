@@ -34,7 +34,37 @@ type tree struct {
 var setLog sync.Once
 
 // logTo sends tessera's own log lines where ours go, not to standard error.
-func logTo(log *slog.Logger) { setLog.Do(func() { klog.SetSlogLogger(log) }) }
+func logTo(log *slog.Logger) {
+	setLog.Do(func() { klog.SetSlogLogger(slog.New(aside{log.Handler()})) })
+}
+
+// aside makes tessera's information ours for debugging: that a new tree has no
+// checkpoint yet reads like a failure.
+type aside struct{ slog.Handler }
+
+// Enabled is part of slog.Handler.
+func (h aside) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.Handler.Enabled(ctx, lowered(level))
+}
+
+// Handle is part of slog.Handler.
+func (h aside) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = lowered(r.Level)
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs is part of slog.Handler.
+func (h aside) WithAttrs(attrs []slog.Attr) slog.Handler { return aside{h.Handler.WithAttrs(attrs)} }
+
+// WithGroup is part of slog.Handler.
+func (h aside) WithGroup(name string) slog.Handler { return aside{h.Handler.WithGroup(name)} }
+
+func lowered(level slog.Level) slog.Level {
+	if level == slog.LevelInfo {
+		return slog.LevelDebug
+	}
+	return level
+}
 
 // openTree opens or makes the tree in a folder. ctx bounds the opening alone.
 func openTree(c Config, dir string) (*tree, error) {
