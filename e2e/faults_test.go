@@ -132,19 +132,26 @@ func newSite(t *testing.T, address, prefix, role, department string, codes map[s
 	if s.db, err = pgx.Connect(t.Context(), address); err != nil {
 		t.Fatal(err)
 	}
+	other := role + "_other" // of the departments that nothing befalls
 	t.Cleanup(func() {
 		// Clients of the role are gone when this runs.
-		_, _ = s.db.Exec(context.Background(), "DROP ROLE "+role)
+		_, _ = s.db.Exec(context.Background(), "DROP ROLE "+role+", "+other)
 		_ = s.db.Close(context.Background())
 	})
-	s.exec("DROP ROLE IF EXISTS " + role)
-	s.exec("CREATE ROLE " + role + " LOGIN IN ROLE pg_read_all_data")
+	s.exec("DROP ROLE IF EXISTS " + role + ", " + other)
+	for _, name := range []string{role, other} {
+		s.exec("CREATE ROLE " + name + " LOGIN IN ROLE pg_read_all_data")
+	}
 	var yaml strings.Builder
 	for _, d := range guangdong.Departments() {
 		p := newProxy(t, socket)
 		s.proxies[d] = p
+		account := other
+		if d == department {
+			account = role
+		}
 		fmt.Fprintf(&yaml, "  %s: {driver: postgres, url: \"postgres://%s@%s/%s?sslmode=disable\", pool: 4, timeout: %s, connectTimeout: %s, titles: {zh: 一, en: one}}\n",
-			d, role, p.address, guangdong.DatabaseName(prefix, d), faultTimeout, faultTimeout)
+			d, account, p.address, guangdong.DatabaseName(prefix, d), faultTimeout, faultTimeout)
 	}
 	dir := prepare(t, yaml.String())
 	raw, err := os.ReadFile(filepath.Join(dir, "weir.yaml"))
