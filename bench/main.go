@@ -79,11 +79,19 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 			return err
 		}
 	}
-	weir, token, err := startWeir(ctx, env, programs["weir"], dir)
+	if programs["unrecorded"], err = buildUnrecorded(ctx, dir); err != nil {
+		return err
+	}
+	weir, token, err := startWeir(ctx, env, programs["weir"], filepath.Join(dir, "on"))
 	if err != nil {
 		return err
 	}
 	defer weir.stop()
+	off, offToken, err := startWeir(ctx, env, programs["unrecorded"], filepath.Join(dir, "off"))
+	if err != nil {
+		return err
+	}
+	defer off.stop()
 
 	all := workloads(ids, districts)
 	purpose := "X-Weir-Purpose: case-handling"
@@ -122,9 +130,10 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d rounds of %v each, in turns; medians. Everything on in weir: signed token, decisions, two masked fields, ledger with fsync; its request log is off, as hand has none (this disk's fsync: %v).\n\n", rounds, duration, fsync.Round(time.Microsecond))
+	fmt.Fprintf(out, "%d rounds of %v each, in turns; medians. Everything on in weir: signed token, decisions, two masked fields, ledger with fsync; its request log is off, as hand has none (this disk's fsync: %v).\n", rounds, duration, fsync.Round(time.Microsecond))
+	fmt.Fprintf(out, "on/off and p99+ compare weir with a weir built without records, which exists for this table alone: no tags, record, sync, tree and index.\n\n")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tclients\tweir/hand\tweir/gqlgen\tweir req/s\tweir p50\tweir p99\thand p99\t")
+	fmt.Fprintln(table, "workload\tclients\tweir/hand\tweir/gqlgen\ton/off\tp99+\tweir req/s\tweir p50\tweir p99\thand p99\t")
 	var resident float64
 	for _, w := range all {
 		if only != "" && w.name != only {
@@ -137,14 +146,15 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 		if !bytes.Equal(handAnswer.Data, weirData[w.name]) {
 			return fmt.Errorf("%s: hand and weir answer differently:\nhand %.600s\nweir %.600s", w.name, handAnswer.Data, weirData[w.name])
 		}
-		var toWeir, toHand, toGqlgen []request
+		var toWeir, toOff, toHand, toGqlgen []request
 		for _, v := range w.variables {
+			toOff = append(toOff, newRequest(off.address, "/graphql", offToken, body(w.weir, v), purpose))
 			toWeir = append(toWeir, newRequest(weir.address, "/graphql", token, body(w.weir, v), purpose))
 			toHand = append(toHand, newRequest(hand.address, "/"+w.name, "", body(w.weir, v)))
 			toGqlgen = append(toGqlgen, newRequest(gqlgen.address, "/query", "", body(w.gqlgen, v)))
 		}
 		for _, clients := range w.clients {
-			var overHand, overGqlgen []float64
+			var overHand, overGqlgen, overOff, added []float64
 			var weirs, hands []result
 			for round := range rounds + 1 {
 				d := duration
@@ -154,6 +164,10 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 				a, err := load(weir.address, toWeir, clients, d)
 				if err != nil {
 					return fmt.Errorf("weir, %s: %w\n%s", w.name, err, weir.log)
+				}
+				o, err := load(off.address, toOff, clients, d)
+				if err != nil {
+					return fmt.Errorf("weir without records, %s: %w\n%s", w.name, err, off.log)
 				}
 				b, err := load(hand.address, toHand, clients, d)
 				if err != nil {
@@ -169,11 +183,14 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 				weirs, hands = append(weirs, a), append(hands, b)
 				overHand = append(overHand, a.perSecond/b.perSecond)
 				overGqlgen = append(overGqlgen, a.perSecond/c.perSecond)
+				overOff = append(overOff, a.perSecond/o.perSecond)
+				added = append(added, float64(a.p99-o.p99))
 			}
 			if w.name == "list" {
 				resident = weir.residentMiB()
 			}
-			fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients, median(overHand), median(overGqlgen),
+			fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.2f\t%v\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients, median(overHand), median(overGqlgen),
+				median(overOff), time.Duration(median(added)).Round(10*time.Microsecond),
 				median(each(weirs, func(r result) float64 { return r.perSecond })), medianTime(weirs, 50), medianTime(weirs, 99), medianTime(hands, 99))
 		}
 	}

@@ -51,9 +51,9 @@ func (p *process) residentMiB() float64 {
 	return 0
 }
 
-func build(ctx context.Context, dir, pkg, name string) (string, error) {
+func build(ctx context.Context, dir, pkg, name string, flags ...string) (string, error) {
 	path := filepath.Join(dir, name)
-	command := exec.CommandContext(ctx, "go", "build", "-o", path, pkg)
+	command := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", path}, flags...), pkg)...)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql/handler"
@@ -22,6 +23,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	pool := flag.Int("pool", 16, "connections per database")
 	flag.Parse()
+	debug.SetGCPercent(400) // as weir does
 	if err := run(*listen, *pool); err != nil {
 		fmt.Fprintln(os.Stderr, "gqlgen:", err)
 		os.Exit(1)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ func main() {
 	pool := flag.Int("pool", 16, "connections per database")
 	extensions := flag.String("extensions", "", "file with the extensions of each workload, by its name")
 	flag.Parse()
+	debug.SetGCPercent(400) // as weir does
 	if err := run(*listen, *pool, *extensions); err != nil {
 		fmt.Fprintln(os.Stderr, "hand:", err)
 		os.Exit(1)

@@ -130,10 +130,6 @@ func failed(code plan.Code) bool {
 	}
 }
 
-// ledgerPatience is how long an answer waits for its record before it is
-// refused.
-const ledgerPatience = 10 * time.Second
-
 // settle is the one order in which things happen: still granted, recorded,
 // durable, still granted, written.
 func (g *gate) settle(x *exchange, o outcome) {
@@ -153,19 +149,6 @@ func (g *gate) settle(x *exchange, o outcome) {
 	o.answer.extensions = weir(x.id, receipt, x.request.Generation.Policy, extension(x.request.Reads, o))
 	g.code, g.receipt = o.code, receipt
 	g.send(x.media.status(failureStatus(o), o.wellFormed), x.media.contentType(), o.answer)
-}
-
-// recorded appends the record and waits until it is as durable as its level
-// demands. The request's own deadline is for the sources: the record is written
-// whether or not the reader still waits for his answer.
-func (g *gate) recorded(x *exchange, o *outcome) (lineage.Position, error) {
-	ctx := g.front.patience.wait(ledgerPatience)
-	record := g.front.record(x, o)
-	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
-	if err == nil {
-		err = ticket.Wait(ctx, g.front.durability(record.Level))
-	}
-	return position, err
 }
 
 // failureStatus: an answer with data is a success, whatever some of its fields

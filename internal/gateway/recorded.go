@@ -1,0 +1,24 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/weir-data/weir/lineage"
+)
+
+// ledgerPatience is how long an answer waits for its record before it is
+// refused.
+const ledgerPatience = 10 * time.Second
+
+// recorded appends the record and waits until it is as durable as its level
+// demands. The request's own deadline is for the sources: the record is written
+// whether or not the reader still waits for his answer.
+func (g *gate) recorded(x *exchange, o *outcome) (lineage.Position, error) {
+	ctx := g.front.patience.wait(ledgerPatience)
+	record := g.front.record(x, o)
+	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
+	if err == nil {
+		err = ticket.Wait(ctx, g.front.durability(record.Level))
+	}
+	return position, err
+}
