@@ -208,10 +208,14 @@ func (l *Log) makeRoom() {
 	if l.full || to <= l.end {
 		return
 	}
-	n, err := l.file.WriteAt(make([]byte, to-l.end), l.end)
-	if err != nil || l.end+int64(n) < to {
-		l.full = l.file.Truncate(l.end) == nil
-		return
+	var zeroes [4096]byte
+	for at := l.end; at < to; {
+		n, err := l.file.WriteAt(zeroes[:min(to-at, int64(len(zeroes)))], at)
+		if err != nil || n == 0 {
+			l.full = l.file.Truncate(l.end) == nil
+			return
+		}
+		at += int64(n)
 	}
 	l.room = to
 }

@@ -167,6 +167,13 @@ func (r *reader) written() bool {
 // unfinished tells a frame that is being written, io.EOF, from one whose length
 // is damaged: the latter has whole groups behind it.
 func (r *reader) unfinished(torn *tornError) (frame, error) {
+	nothing, err := r.scan.room(torn.offset)
+	if err != nil {
+		return nil, err
+	}
+	if nothing {
+		return nil, io.EOF
+	}
 	size, err := r.file.Size()
 	if err != nil {
 		return nil, err

@@ -183,7 +183,7 @@ func (s *scanner) fading(f frame) (bool, error) {
 	if !zero(f[len(f)-fade:]) {
 		return false, nil
 	}
-	return zeroFrom(s.file, s.offset+int64(len(f)))
+	return s.room(s.offset + int64(len(f)))
 }
 
 // zero reports whether there is nothing but zeroes.
@@ -198,11 +198,16 @@ func zero(b []byte) bool {
 	return bytes.Equal(b, zeroes[:len(b)])
 }
 
-// zeroFrom reports whether a file holds nothing but zeroes from an offset on.
-func zeroFrom(file io.ReaderAt, offset int64) (bool, error) {
-	b := make([]byte, 64<<10)
+// room reports whether the file holds nothing but zeroes from an offset on, which
+// is behind what was viewed: the view is read anew afterwards.
+func (s *scanner) room(offset int64) (bool, error) {
+	if cap(s.buf) == 0 {
+		s.buf = make([]byte, readSize)
+	}
+	b := s.buf[:cap(s.buf)]
+	s.forget()
 	for {
-		n, err := file.ReadAt(b, offset)
+		n, err := s.file.ReadAt(b, offset)
 		if !zero(b[:n]) {
 			return false, nil
 		}

@@ -22,6 +22,8 @@ type Request struct {
 	Case       string // stated case number; never recorded in clear
 	Generation *plan.Generation
 	Received   time.Time
+	// Deadline ends the request; zero for never, or where the context says it.
+	Deadline time.Time
 	// WithheldErrors asks for one GraphQL error per withheld selection
 	// (X-Weir-Withheld: errors).
 	WithheldErrors bool

@@ -236,6 +236,9 @@ func (c *connState) evict(ctx context.Context, pg *pgconn.PgConn) error {
 // stale reports whether an error says that a prepared statement no longer fits
 // its tables, or is gone.
 func stale(err error) bool {
+	if err == nil {
+		return false
+	}
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "0A000" || e.Code == "26000")
 }

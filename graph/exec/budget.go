@@ -56,6 +56,11 @@ func (r *run) spend(ctx context.Context) plan.Errors {
 	}
 	err := errNoBudgets
 	if r.e.budgets != nil {
+		if !r.req.Deadline.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, r.req.Deadline)
+			defer cancel()
+		}
 		err = r.e.budgets.Spend(ctx, charges)
 	}
 	switch {

@@ -460,6 +460,36 @@ func TestSlowDepartment(t *testing.T) {
 	<-b.executor.department("police").slots
 }
 
+// A request ends at its own deadline, though its context has none and the
+// department may take longer; a fetch, and waiting for the place of one.
+func TestRequestDeadline(t *testing.T) {
+	sources := certificates()
+	sources["police"].before = func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		return &adapters.Error{Kind: adapters.Timeout, Cause: ctx.Err()}
+	}
+	b := newBench(t, sources, func(c *Config) {
+		c.Departments = map[string]DepartmentLimits{"police": {Timeout: time.Hour, Concurrency: 1}}
+	})
+	f := b.fetch("police", "T", adapters.Shape{Table: "permit", Columns: textColumns("no")}, nil)
+	b.root(list("", "police", true, plan.Member{Fetch: f, Object: &plan.Object{Fields: []*plan.Field{leaf("police", "no", 0)}}}))
+	for _, taken := range []bool{false, true} {
+		if taken {
+			b.executor.department("police").slots <- struct{}{}
+		}
+		req := b.request()
+		req.Deadline = time.Now().Add(20 * time.Millisecond)
+		a := b.run(t.Context(), req, nil)
+		check(t, "data", a.data, `{"police":null}`)
+		if diff := cmp.Diff([]string{"SOURCE_TIMEOUT police police x1"}, a.errors); diff != "" {
+			t.Errorf("taken %t: %s", taken, diff)
+		}
+		if taken {
+			<-b.executor.department("police").slots
+		}
+	}
+}
+
 func TestPanicIsContained(t *testing.T) {
 	sources := certificates()
 	sources["police"].before = func(context.Context, string) error { panic("canary") }

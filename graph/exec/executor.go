@@ -148,6 +148,10 @@ func orElse[T int | int64 | time.Duration](v, other T) T {
 	return other
 }
 
+// Timely says that operations end by the deadline of their request, whether the
+// context has one or not.
+func (*Executor) Timely() {}
+
 // Close ends the caches' goroutines. No operation may run any more.
 func (e *Executor) Close() { e.plans.close() }
 

@@ -35,7 +35,8 @@ func (r *run) complete() {
 		}
 		reads.Sources = append(reads.Sources, age)
 	}
-	reads.Extension = r.extension(reads.Extension[:0])
+	r.extensions = r.extension(r.extensions[:0])
+	reads.Extension = r.extensions
 }
 
 // extension appends the executor's members of extensions.weir, each only when

@@ -107,7 +107,7 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		}
 	}
 	department := r.e.department(f.Department)
-	ctx, cancel := context.WithTimeout(ctx, department.timeout)
+	ctx, cancel := context.WithDeadline(ctx, r.until(department.timeout))
 	defer cancel()
 	if err := department.acquire(ctx); err != nil {
 		return err
@@ -132,6 +132,16 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		res.close(keys.Rows)
 	}
 	return err
+}
+
+// until is when something that may take so long ends: with the request at the
+// latest.
+func (r *run) until(most time.Duration) time.Time {
+	end := time.Now().Add(most)
+	if d := r.req.Deadline; !d.IsZero() && d.Before(end) {
+		return d
+	}
+	return end
 }
 
 // collectKeys gathers a child's keys from its parent's rows, without

@@ -25,15 +25,18 @@ type run struct {
 	memos   []*resolvers.Outcomes
 	bytes   atomic.Int64 // read so far, of all fetches
 
-	writer    resolvers.Writer
-	buf       []byte
-	scratch   []byte
-	path      []element
-	failures  []failure
-	truncated []string
-	tags      tagSet
-	streams   []stream // a stack: nested merged lists
-	done      bool
+	writer resolvers.Writer
+	buf    []byte
+	// extensions is the buffer of the answer's extensions: like buf, the
+	// answer's until the run is recycled.
+	extensions []byte
+	scratch    []byte
+	path       []element
+	failures   []failure
+	truncated  []string
+	tags       tagSet
+	streams    []stream // a stack: nested merged lists
+	done       bool
 }
 
 // window is a resolved limit and offset; limit is -1 without one.

@@ -88,7 +88,8 @@ type Front struct {
 	stopping  chan struct{} // closed when no request is taken any more
 	stop      sync.Once
 	strangers *strangers
-	bodies    bodyBuffers
+	bodies    buffers // of requests
+	answers   buffers // of small answers
 	patience  patience
 }
 

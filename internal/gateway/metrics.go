@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,22 @@ type Metrics struct {
 	refused  prometheus.Counter
 	reloads  *prometheus.CounterVec
 	loadedAt prometheus.Gauge
+
+	// graphs keeps each graph's figures at hand: to find them by their labels on
+	// every request would cost more than to count it.
+	graphs sync.Map // of *graphMetrics by name
+}
+
+// graphMetrics are the figures of one graph.
+type graphMetrics struct {
+	running  prometheus.Gauge
+	seconds  prometheus.Observer
+	answered sync.Map // prometheus.Counter by outcomeLabels
+}
+
+type outcomeLabels struct {
+	status int
+	code   plan.Code
 }
 
 // NewMetrics makes a registry of its own.
@@ -61,12 +78,29 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 }
 
-func (m *Metrics) begin(graph string) { m.running.WithLabelValues(graph).Inc() }
+func (m *Metrics) of(graph string) *graphMetrics {
+	if g, ok := m.graphs.Load(graph); ok {
+		return g.(*graphMetrics)
+	}
+	g, _ := m.graphs.LoadOrStore(graph, &graphMetrics{
+		running: m.running.WithLabelValues(graph), seconds: m.seconds.WithLabelValues(graph),
+	})
+	return g.(*graphMetrics)
+}
+
+func (m *Metrics) begin(graph string) { m.of(graph).running.Inc() }
 
 func (m *Metrics) end(graph string, code plan.Code, status int, took time.Duration) {
-	m.running.WithLabelValues(graph).Dec()
-	m.requests.WithLabelValues(graph, strconv.Itoa(status), string(code)).Inc()
-	m.seconds.WithLabelValues(graph).Observe(took.Seconds())
+	g := m.of(graph)
+	g.running.Dec()
+	labels := outcomeLabels{status, code}
+	counter, ok := g.answered.Load(labels)
+	if !ok {
+		// The counter of these labels is one, whoever asks for it first.
+		counter, _ = g.answered.LoadOrStore(labels, m.requests.WithLabelValues(graph, strconv.Itoa(status), string(code)))
+	}
+	counter.(prometheus.Counter).Inc()
+	g.seconds.Observe(took.Seconds())
 }
 
 func (m *Metrics) unrecorded() { m.refused.Inc() }

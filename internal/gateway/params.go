@@ -41,7 +41,7 @@ func (r *refusal) text() string {
 func badRequest(sentence string) *refusal { return &refusal{plan.BadRequest, sentence} }
 
 // readPost reads a POST's parameters.
-func readPost(r *http.Request, limit int, bodies *bodyBuffers) (*params, *refusal) {
+func readPost(r *http.Request, limit int, bodies *buffers) (*params, *refusal) {
 	if !isJSONBody(r.Header) {
 		return nil, &refusal{code: plan.UnsupportedMediaType}
 	}
@@ -66,19 +66,30 @@ func readPost(r *http.Request, limit int, bodies *bodyBuffers) (*params, *refusa
 	return decodeParams(body)
 }
 
-// bodyBuffers are the buffers that bodies are read into; nothing of a body is
-// kept but copies.
-type bodyBuffers struct{ pool sync.Pool }
+// buffers are kept from one request to the next: those that bodies are read
+// into, of which nothing is kept but copies, and those that answers are put
+// together in.
+type buffers struct{ pool sync.Pool }
 
-// largestKeptBody bounds a buffer that is kept.
-const largestKeptBody = 64 << 10
+// largestKept bounds a buffer that is kept.
+const largestKept = 64 << 10
+
+func (p *buffers) take() []byte {
+	if kept, ok := p.pool.Get().(*[]byte); ok {
+		return (*kept)[:0]
+	}
+	return make([]byte, 0, 1024)
+}
+
+func (p *buffers) keep(b []byte) {
+	if cap(b) <= largestKept {
+		p.pool.Put(&b)
+	}
+}
 
 // read reads a body of up to limit bytes, and one more where there is one.
-func (p *bodyBuffers) read(from io.Reader, limit int) ([]byte, error) {
-	body := make([]byte, 0, 1024)
-	if kept, ok := p.pool.Get().(*[]byte); ok {
-		body = (*kept)[:0]
-	}
+func (p *buffers) read(from io.Reader, limit int) ([]byte, error) {
+	body := p.take()
 	for len(body) <= limit {
 		if len(body) == cap(body) {
 			body = slices.Grow(body, cap(body))
@@ -93,12 +104,6 @@ func (p *bodyBuffers) read(from io.Reader, limit int) ([]byte, error) {
 		}
 	}
 	return body, nil
-}
-
-func (p *bodyBuffers) keep(body []byte) {
-	if cap(body) <= largestKeptBody {
-		p.pool.Put(&body)
-	}
 }
 
 // readGet reads a GET's parameters.

@@ -283,11 +283,14 @@ func (g *gate) send(status int, contentType []string, a answer) {
 		g.write(status, contentType, []byte(`{"data":`), a.appendTail(a.data, true))
 		return
 	}
-	b := make([]byte, 0, room+len(a.data)+len(a.errors)+len(a.extensions))
+	b := g.front.answers.take()
+	b = slices.Grow(b, room+len(a.data)+len(a.errors)+len(a.extensions))
 	if a.data != nil {
 		b = append(append(b, `{"data":`...), a.data...)
 	}
-	g.write(status, contentType, a.appendTail(b, a.data != nil))
+	b = a.appendTail(b, a.data != nil)
+	g.write(status, contentType, b)
+	g.front.answers.keep(b)
 }
 
 // appendTail appends errors, extensions and the closing brace; led tells that
