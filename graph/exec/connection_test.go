@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -11,8 +12,8 @@ import (
 func TestPagesReadWhatIsAsked(t *testing.T) {
 	w := newWorld(t)
 	const officer = "officer purpose cases region north"
-	var rows int
-	w.executor.observe = func(f Fetched) { rows += f.Rows }
+	var read atomic.Int64 // observers run beside each other
+	w.executor.observe = func(f Fetched) { read.Add(int64(f.Rows)) }
 	cursor, code := w.step(officer, `{ peopleConnection(first: 1) { pageInfo { endCursor } } }`, nil)
 	if code != "" || cursor == "" {
 		t.Fatalf("no cursor: %s", code)
@@ -35,13 +36,13 @@ func TestPagesReadWhatIsAsked(t *testing.T) {
 		{"both", `{ peopleConnection(first: 3) { totalCount nodes { district } } }`, `{"peopleConnection":{"totalCount":"4","nodes":[{"district":"north"},{"district":"south"},{"district":"north"}]}}`, 2, 5, 3, 3},
 	} {
 		before := w.sent.Load()
-		rows = 0
+		read.Store(0)
 		response := w.ask(w.as(officer), c.query, nil)
 		if len(response.Errors) > 0 || string(response.Data) != c.data {
 			t.Errorf("%s: %s %v", c.name, response.Data, response.Errors)
 		}
-		if n := w.sent.Load() - before; n != c.statements || rows != c.rows {
-			t.Errorf("%s: %d statements with %d rows, want %d with %d", c.name, n, rows, c.statements, c.rows)
+		if n := w.sent.Load() - before; n != c.statements || read.Load() != int64(c.rows) {
+			t.Errorf("%s: %d statements with %d rows, want %d with %d", c.name, n, read.Load(), c.statements, c.rows)
 		}
 		if r := w.last.Reads; r.Rows != c.recorded || len(r.Tags) != c.tags {
 			t.Errorf("%s: %d rows and %d tags recorded, want %d and %d", c.name, r.Rows, len(r.Tags), c.recorded, c.tags)
