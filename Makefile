@@ -1,6 +1,7 @@
 # make test    everything that must hold, on real servers of its own
 # make soak    the long forms of the same
-# make bench   one table: Weir beside a hand-written handler and beside gqlgen
+# make bench   one table: Weir beside a hand-written handler and beside gqlgen,
+#              with the ledger and without
 # make lint    linters and formatting
 # make generate   generated code; CI checks that it is up to date
 
