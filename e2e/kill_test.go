@@ -340,7 +340,7 @@ func (f osFile) WriteAt(b []byte, at int64) (int, error) {
 
 func (f osFile) Sync() error {
 	Step("before sync")
-	err := f.File.Sync()
+	err := syncData(f.File)
 	Step("after sync")
 	return err
 }
@@ -380,10 +380,12 @@ func buildStepped(t *testing.T) string {
 		file    string
 		changes [][2]string
 	}{
-		{"lineage/fs.go", [][2]string{{"return osFS{} }", "return steppedFS{osFS{}} }"}}},
+		{"lineage/fs.go", [][2]string{{"return osFS{} }", "return steppedFS{osFS{}} }"}, {"func (f osFile) Sync() error { return syncData(f.File) }\n", ""}}},
 		{"lineage/ledger/ledger.go", [][2]string{{"c.step = func(string) {}", "c.step = lineage.Step"}}},
-		{"internal/gateway/release.go", [][2]string{
+		{"internal/gateway/recorded.go", [][2]string{
 			{"err = ticket.Wait(", "lineage.Step(\"appended\")\n\t\terr = ticket.Wait("},
+		}},
+		{"internal/gateway/release.go", [][2]string{
 			{"receipt := position.String()", "lineage.Step(\"durable\")\n\treceipt := position.String()"},
 			{"g.w.WriteHeader(status)", "lineage.Step(\"before bytes\")\n\tg.w.WriteHeader(status)"},
 			{

@@ -56,6 +56,8 @@ var (
 	_ File = osFile{}
 )
 
+func (f osFile) Sync() error { return syncData(f.File) }
+
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
