@@ -55,6 +55,10 @@ func TestAttackers(t *testing.T) {
 				if r.Asked < 15 || r.Queries == 0 {
 					t.Fatalf("asked about %d people with %d queries: that is no attack", r.Asked, r.Queries)
 				}
+				// Shut out, it tries until its queries are spent, short of one round.
+				if !open && r.Queries < queries-people {
+					t.Errorf("%d queries of %d: it gave up", r.Queries, queries)
+				}
 				if a.Name == "timing" && !soak() {
 					return // times are not asserted on a busy machine
 				}

@@ -6,12 +6,14 @@ package cursors
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/ordering"
 	"github.com/weir-data/weir/examples/attackers/target"
 	"github.com/weir-data/weir/examples/attackers/tells"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -24,47 +26,85 @@ func Attack() *target.Attack {
 }
 
 func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
-	seen := map[string]tells.Features{}
-	of := func(id string) tells.Features {
-		if seen[id] == nil {
-			seen[id] = tells.Features{}
+	best, d := &tells.Best{}, wording.Draw{Rand: cs.Random}
+	orders := []string{`[{income: ASC}]`, `[{district: ASC}, {idNumber: DESC}]`, `[{grade: ASC}]`}
+	walks, forgeries := map[string]int{}, map[string]int{}
+	for n := 0; ; n++ {
+		order, size := "", 10
+		if n < len(orders) {
+			order = orders[n]
+		} else {
+			order, size = d.Order("income", "score", "grade", "district", "idNumber", "idNumber"), 10+d.IntN(200)
 		}
-		return seen[id]
+		err := walk(ctx, c, cs, best, order, size, n < len(orders), walks, forgeries)
+		if errors.Is(err, target.ErrSpent) {
+			cs.Say("further walks: %v; cursors altered by lot: %v", walks, forgeries)
+			return best.Apply(cs), nil
+		}
+		if err != nil || best.Certain(cs) {
+			return best.Apply(cs), err
+		}
 	}
-	for _, order := range []string{`[{income: ASC}]`, `[{district: ASC}, {idNumber: DESC}]`, `[{grade: ASC}]`} {
-		query := `query($after: String) { personsConnection(first: 10, after: $after, orderBy: ` + order + `) { edges { cursor node { idNumber district } } pageInfo { endCursor hasNextPage } } }`
-		var after any
-		lengths := map[int]bool{}
-		for position := 0; ; {
-			a, err := c.Ask(ctx, "research", query, map[string]any{"after": after})
-			if err != nil {
-				return nil, err
-			}
-			if len(a.Codes) > 0 {
+}
+
+// walk goes through all pages in an order and looks at each cursor; then it
+// alters the last one.
+func walk(ctx context.Context, c *target.Client, cs *target.Case, best *tells.Best, order string, size int, scripted bool, walks, forgeries map[string]int) error {
+	query := fmt.Sprintf(`query($after: String) { personsConnection(first: %d, after: $after, orderBy: %s) { edges { cursor node { idNumber district } } pageInfo { endCursor hasNextPage } } }`, size, order)
+	seen, lengths := map[string]tells.Features{}, map[int]bool{}
+	var after any
+	for position := 0; ; {
+		a, err := c.Ask(ctx, "research", query, map[string]any{"after": after})
+		if err != nil {
+			return err
+		}
+		if len(a.Codes) > 0 {
+			if scripted {
 				cs.Say("pages by %s: %s", order, strings.Join(a.Codes, " "))
-				break
 			}
-			for _, e := range target.List(a.Data, "personsConnection", "edges") {
-				id, cursor := target.Text(e, "node", "idNumber"), target.Text(e, "cursor")
-				f := of(id)
-				f["position by "+order] = float64(position)
-				look(f, order, cursor)
-				lengths[len(cursor)] = true
-				position++
-			}
-			after = target.At(a.Data, "personsConnection", "pageInfo", "endCursor")
-			if target.At(a.Data, "personsConnection", "pageInfo", "hasNextPage") != true {
-				cs.Say("pages by %s: %d rows, cursors of %d different lengths", order, position, len(lengths))
-				if cursor, ok := after.(string); ok {
-					if err := misuse(ctx, c, cs, query, cursor); err != nil {
-						return nil, err
-					}
+			walks[a.Codes[0]]++
+			return nil
+		}
+		for _, e := range target.List(a.Data, "personsConnection", "edges") {
+			f, cursor := tells.Features{}, target.Text(e, "cursor")
+			f["position by "+order] = float64(position)
+			look(f, order, cursor)
+			seen[target.Text(e, "node", "idNumber")] = f
+			lengths[len(cursor)] = true
+			position++
+		}
+		after = target.At(a.Data, "personsConnection", "pageInfo", "endCursor")
+		if target.At(a.Data, "personsConnection", "pageInfo", "hasNextPage") == true {
+			continue
+		}
+		best.Try(cs, seen)
+		walks[fmt.Sprintf("cursors of %d lengths", len(lengths))]++
+		cursor, ok := after.(string)
+		if scripted {
+			cs.Say("pages by %s: %d rows, cursors of %d different lengths", order, position, len(lengths))
+			if ok {
+				if err := misuse(ctx, c, cs, query, cursor); err != nil {
+					return err
 				}
-				break
 			}
 		}
+		for range 20 {
+			if !ok {
+				break
+			}
+			text := []byte(cursor)
+			text[cs.Random.IntN(len(text))] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[cs.Random.IntN(64)]
+			if string(text) == cursor {
+				continue
+			}
+			a, err := c.Ask(ctx, "research", query, map[string]any{"after": string(text)})
+			if err != nil {
+				return err
+			}
+			forgeries[strings.Join(append(a.Codes, "ACCEPTED")[:1], "")]++
+		}
+		return nil
 	}
-	return tells.Apply(cs, seen), nil
 }
 
 // look notes a cursor's length and bytes.

@@ -6,6 +6,7 @@ package enumeration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,25 +52,62 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 		}
 		cs.Say("%.70s…: %s, %d strangers", probe, strings.Join(append(a.Codes, "answered")[:1], ""), len(found)-before)
 	}
-	stated := 0
-	for _, id := range known {
-		var q strings.Builder
-		n, err := strconv.ParseUint(id, 10, 64)
+	stated, forged, codes := 0, 0, map[string]int{}
+	for n := 0; ; n++ {
+		id := known[n%len(known)]
+		text, err := "", error(nil)
+		if ref == "" || n%3 > 0 || n < len(known) {
+			text, err = neighbours(id, n/len(known))
+			stated += together
+		} else {
+			text = forgeries(cs, ref)
+			forged += together
+		}
 		if err != nil {
 			return found, err
 		}
-		for d := range uint64(10) {
-			fmt.Fprintf(&q, ` a%d: patient(idNumber: "%018d") { idNumber code }`, d, n+d+1)
-		}
-		a, err := c.Ask(ctx, "research", "{"+q.String()+"}", nil)
-		if err != nil {
+		a, err := c.Ask(ctx, "research", text, nil)
+		if errors.Is(err, target.ErrSpent) || len(found) == len(cs.IDs) {
 			break
 		}
-		stated += 10
+		if err != nil {
+			return found, err
+		}
+		codes[strings.Join(append(a.Codes, "answered")[:1], "")]++
 		collect(a.Data, cs, found)
 	}
-	cs.Say("%d neighbouring numbers stated; %d strangers in all", stated, len(found))
+	cs.Say("%d neighbouring numbers stated, %d handles forged: %v; %d strangers in all", stated, forged, codes, len(found))
 	return found, nil
+}
+
+// together is how much one query tries.
+const together = 10
+
+// neighbours states the numbers after one, the turn's ten.
+func neighbours(id string, turn int) (string, error) {
+	var q strings.Builder
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return "", err
+	}
+	for d := range uint64(together) {
+		fmt.Fprintf(&q, ` a%d: patient(idNumber: "%018d") { idNumber code }`, d, n+uint64(turn)*together+d+1) //nolint:gosec // small
+	}
+	return "{" + q.String() + "}", nil
+}
+
+// forgeries opens handles that differ from a known one by a character or two.
+func forgeries(cs *target.Case, ref string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var q strings.Builder
+	for d := range together {
+		forged := []byte(ref)
+		for range 1 + cs.Random.IntN(2) {
+			forged[cs.Random.IntN(len(forged))] = alphabet[cs.Random.IntN(len(alphabet))]
+		}
+		fmt.Fprintf(&q, ` a%d: patientByRef(ref: %q) { idNumber code colleagues { idNumber code } }`, d, forged)
+	}
+	return "{" + q.String() + "}"
 }
 
 // collect keeps the codes of those who are not known.

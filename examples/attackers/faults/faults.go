@@ -5,11 +5,10 @@ package faults
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/weir-data/weir/examples/attackers/target"
 	"github.com/weir-data/weir/examples/attackers/tells"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -29,25 +28,22 @@ func Attack() *target.Attack {
 
 func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
 	const head = `query($id: String!) { persons(where: {idNumber: {_eq: $id}`
-	seen := map[string]tells.Features{}
-	for i, id := range slices.Concat(slices.Sorted(maps.Keys(cs.Known)), cs.IDs) {
-		seen[id] = tells.Features{}
-		for name, query := range map[string]string{
-			"select":  head + `}) { score s: score grade phone alias badge } }`,
-			"compare": head + `, score: {_gt: 2147483647}}) { district } }`,
-			"too far": head + `, grade: {_gt: 2147483648}}) { district } }`,
-			"pattern": head + `, district: {_like: "%\\"}}) { score } }`,
-			"order":   `query($id: String!) { persons(orderBy: [{score: ASC}], where: {idNumber: {_eq: $id}}) { score } }`,
-		} {
-			a, err := c.Ask(ctx, "research", query, map[string]any{"id": id})
-			if err != nil {
-				return nil, err
-			}
-			seen[id].See(name, id, a)
-			if i == 0 {
-				cs.Say("%s: status %d, refusals %v", name, a.Status, a.Codes)
-			}
+	return tells.Everybody(ctx, c, cs, []tells.Probe{
+		{Name: "select", Purpose: "research", Query: head + `}) { score s: score grade phone alias badge } }`},
+		{Name: "compare", Purpose: "research", Query: head + `, score: {_gt: 2147483647}}) { district } }`},
+		{Name: "too far", Purpose: "research", Query: head + `, grade: {_gt: 2147483648}}) { district } }`},
+		{Name: "pattern", Purpose: "research", Query: head + `, district: {_like: "%\\"}}) { score } }`},
+		{Name: "order", Purpose: "research", Query: `query($id: String!) { persons(orderBy: [{score: ASC}], where: {idNumber: {_eq: $id}}) { score } }`},
+	}, func(d wording.Draw) tells.Probe {
+		const me = `{idNumber: {_eq: $id}}`
+		leaf := d.One(`{score: {_lt: 2147483647}}`, `{score: {_eq: -2147483648}}`, `{score: {_in: [0, 2147483647]}}`, `{score: {_is_null: false}}`, `{grade: {_lt: 4}}`,
+			`{pin: {_like: "%\\"}}`, `{district: {_like: "_%_"}}`, me, me)
+		args := `where: {_and: [` + me + `, ` + d.Around(leaf, 3) + `]}`
+		if d.IntN(3) == 0 {
+			args += `, orderBy: ` + d.Order("score", "grade", "idNumber", "district")
 		}
-	}
-	return tells.Apply(cs, seen), nil
+		fields := d.Fields("score", "score", "score", "grade", "income", "_ref", "phone", `loans { number }`)
+		query := d.One(`persons(`+args+`) `+fields, `persons(`+args+`) `+fields, `personsConnection(`+args+`) { totalCount nodes `+fields+` }`, `person(idNumber: $id) `+fields)
+		return tells.Probe{Name: "drawn", Purpose: d.One("research", "billing", ""), Query: `query($id: String!) { ` + query + ` }`}
+	})
 }

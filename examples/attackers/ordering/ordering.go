@@ -5,10 +5,13 @@ package ordering
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/target"
 	"github.com/weir-data/weir/examples/attackers/tells"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -29,28 +32,45 @@ func Above(p *target.Person) string {
 }
 
 func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
-	seen := map[string]tells.Features{}
-	for _, order := range []string{
+	best, d := &tells.Best{}, wording.Draw{Rand: cs.Random}
+	orders := []string{
 		`[{income: ASC}]`, `[{income: DESC}]`, `[{income: DESC_NULLS_FIRST}]`, `[{district: ASC}, {income: ASC}]`,
 		`[{district: ASC}]`, `[{district: DESC}]`, `[{idNumber: ASC}]`, `[{phone: ASC}]`, `[{badge: ASC}]`, `[{grade: ASC}]`, ``,
-	} {
-		args := "limit: 1000"
+	}
+	drawn, codes := 0, map[string]int{}
+	for n := 0; ; n++ {
+		order, more := "", ""
+		if n < len(orders) {
+			order = orders[n]
+		} else {
+			order = d.Order("income", "income", "score", "grade", "pin", "diary", "phone", "alias", "badge", "district", "idNumber")
+			more = d.One("", ", where: "+d.Around(`{district: {_eq: "south"}}`, 3), ", where: "+d.Around(`{district: {_neq: "south"}}`, 2), ", offset: "+strconv.Itoa(d.IntN(100)))
+			drawn++
+		}
+		args := "limit: 1000" + more
 		if order != "" {
 			args += ", orderBy: " + order
 		}
 		a, err := c.Ask(ctx, "research", `{ persons(`+args+`) { idNumber phone badge } }`, nil)
+		if errors.Is(err, target.ErrSpent) {
+			cs.Say("%d further orders drawn: %v", drawn, codes)
+			return best.Apply(cs), nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		rows := target.List(a.Data, "persons")
-		cs.Say("order %q: %d rows %s", order, len(rows), strings.Join(a.Codes, " "))
+		rows, seen := target.List(a.Data, "persons"), map[string]tells.Features{}
 		for i, p := range rows {
-			id := target.Text(p, "idNumber")
-			if seen[id] == nil {
-				seen[id] = tells.Features{}
-			}
-			seen[id]["position in "+order] = float64(i)
+			seen[target.Text(p, "idNumber")] = tells.Features{"position in " + order + more: float64(i + 1)}
+		}
+		if n < len(orders) {
+			cs.Say("order %q: %d rows %s", order, len(rows), strings.Join(a.Codes, " "))
+		} else {
+			codes[strings.Join(append(a.Codes, "answered")[:1], "")]++
+		}
+		best.Try(cs, seen)
+		if best.Certain(cs) {
+			return best.Apply(cs), nil
 		}
 	}
-	return tells.Apply(cs, seen), nil
 }

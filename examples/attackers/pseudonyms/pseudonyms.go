@@ -5,8 +5,12 @@ package pseudonyms
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/target"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Attack is the attacker.
@@ -75,5 +79,59 @@ func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]str
 			}
 		}
 	}
+	again, err := sample(ctx, c, cs, research, billing)
+	if err != nil && !errors.Is(err, target.ErrSpent) {
+		return nil, err
+	}
+	for id, badge := range again {
+		guesses[id] = badge
+	}
 	return guesses, nil
+}
+
+// sample asks for a few people at a time, for either purpose or none, in many
+// words: what else than before comes back, what one purpose shows of the other,
+// and what a token that was seen with an acquaintance says about a stranger.
+func sample(ctx context.Context, c *target.Client, cs *target.Case, purposes ...map[string]string) (map[string]string, error) {
+	d, guesses := wording.Draw{Rand: cs.Random}, map[string]string{}
+	owners := map[string]map[string]bool{} // token to people
+	own := func(token, id string) bool {
+		if owners[token] == nil {
+			owners[token] = map[string]bool{}
+		}
+		owners[token][id] = true
+		return len(owners[token]) > 1
+	}
+	asked, others, changed, seen := 0, 0, 0, map[string]int{}
+	defer func() {
+		cs.Say("%d further queries, %d tokens of two people, %d that changed within a purpose, answers: %v", asked, others, changed, seen)
+	}()
+	for {
+		at := d.IntN(3)
+		args := `where: ` + d.Around(d.One(`{district: {_eq: "south"}}`, `{district: {_eq: "north"}}`, `{idNumber: {_gt: "99"}}`), 3) +
+			`, orderBy: ` + d.Order("idNumber", "district") + `, limit: ` + strconv.Itoa(1+d.IntN(20)) + `, offset: ` + strconv.Itoa(d.IntN(100))
+		a, err := c.Ask(ctx, [...]string{"research", "billing", ""}[at], `{ persons(`+args+`) { idNumber badge `+d.One("badge", "b: badge", "... on Person { badge }")+` _ref } }`, nil)
+		if err != nil {
+			return guesses, err
+		}
+		asked++
+		seen[strings.Join(append(a.Codes, "in full")[:1], "")]++
+		for _, p := range target.List(a.Data, "persons") {
+			id, badge := target.Text(p, "idNumber"), target.Text(p, "badge")
+			if badge != "" {
+				if own(badge, id) {
+					others++
+					for owner := range owners[badge] {
+						if known, ok := cs.Known[owner]; ok {
+							guesses[id] = known
+						}
+					}
+				}
+				if at < len(purposes) && badge != purposes[at][id] {
+					changed++
+				}
+			}
+			own(target.Text(p, "_ref"), id)
+		}
+	}
 }

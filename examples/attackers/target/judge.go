@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 )
 
 // Attack is one attacker. It wants the answer to one question about each of
@@ -20,7 +21,8 @@ type Attack struct {
 	Truth func(p *Person) string
 	// Among tells whom the question is about; nil for everybody.
 	Among func(p *Person) bool
-	// Run gives guesses by identity number. [ErrSpent] is no failure.
+	// Run gives guesses by identity number. It goes on until nothing is left to
+	// learn or no query is left; [ErrSpent] is no failure.
 	Run func(ctx context.Context, c *Client, cs *Case) (map[string]string, error)
 }
 
@@ -30,7 +32,10 @@ type Case struct {
 	IDs []string
 	// Known are other people, with the right answers.
 	Known map[string]string
-	lines []string
+	// Random draws what is tried when the script is at its end: it is the same
+	// in every run of a seed.
+	Random *rand.Rand
+	lines  []string
 }
 
 // Say notes what was tried, and what came of it.
@@ -51,7 +56,7 @@ type Result struct {
 // Judge lets an attack run against the town with so many queries. Half of the
 // people are the attacker's acquaintances.
 func Judge(ctx context.Context, t *Town, a *Attack, open bool, queries int) (*Result, error) {
-	cs := &Case{Known: map[string]string{}}
+	cs := &Case{Known: map[string]string{}, Random: rand.New(rand.NewPCG(t.seed, 3))} //nolint:gosec // repeatable
 	truth := map[string]string{}
 	for i := range t.people {
 		p := &t.people[i]

@@ -27,6 +27,7 @@ import (
 type Town struct {
 	URL     string // of the data graph
 	people  []Person
+	seed    uint64
 	closing []func() error
 }
 
@@ -39,7 +40,7 @@ func Purposes() []string { return []string{"research", "billing"} }
 // Open draws a town of n people and serves it from files in dir, guarded or,
 // for the control, with everything cleared. The changes are made to each person.
 func Open(ctx context.Context, dir string, n int, seed uint64, open bool, changes ...func(*Person)) (t *Town, err error) {
-	t = &Town{people: populate(n, seed)}
+	t = &Town{people: populate(n, seed), seed: seed}
 	for i := range t.people {
 		for _, change := range changes {
 			change(&t.people[i])

@@ -7,13 +7,16 @@ package tells
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/target"
+	"github.com/weir-data/weir/examples/attackers/wording"
 )
 
 // Features are what was seen of one person, by name.
@@ -63,6 +66,90 @@ func (f Features) value(path, about string, v any) {
 	}
 }
 
+// Probe is a question that is asked about everybody; $id is the number.
+type Probe struct {
+	Name, Purpose, Query string
+	Headers              []string
+}
+
+// Everybody asks probes about every person, known and unknown: those of the
+// script, then drawn ones, until no query is left, and guesses by the best tell
+// that it found among the known.
+func Everybody(ctx context.Context, c *target.Client, cs *target.Case, script []Probe, draw func(d wording.Draw) Probe) (map[string]string, error) {
+	ids := slices.Concat(slices.Sorted(maps.Keys(cs.Known)), cs.IDs)
+	best := &Best{}
+	drawn, codes := 0, map[string]int{}
+	d := wording.Draw{Rand: cs.Random}
+	for n := 0; ; n++ {
+		var p Probe
+		if n < len(script) {
+			p = script[n]
+		} else {
+			p = draw(d)
+			p.Name = fmt.Sprintf("%s %d", p.Name, n)
+			drawn++
+		}
+		seen := map[string]Features{}
+		for i, id := range ids {
+			a, err := c.Ask(ctx, p.Purpose, p.Query, map[string]any{"id": id}, p.Headers...)
+			if errors.Is(err, target.ErrSpent) {
+				cs.Say("%d further wordings about each, the first of them answered: %v", drawn, codes)
+				return best.Apply(cs), nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			seen[id] = Features{}
+			seen[id].See(p.Name, id, a)
+			switch {
+			case i > 0:
+			case n < len(script):
+				cs.Say("%s: status %d, refusals %v", p.Name, a.Status, a.Codes)
+			default:
+				codes[strings.Join(append(a.Codes, "in full")[:1], "")]++
+			}
+		}
+		best.Try(cs, seen)
+		if best.Certain(cs) {
+			return best.Apply(cs), nil
+		}
+	}
+}
+
+// Best keeps the best rule of several lots of features, and what it guesses.
+type Best struct {
+	rule    *Rule
+	guesses map[string]string
+}
+
+// Try looks for a better rule in what was seen of people in one round.
+func (b *Best) Try(cs *target.Case, seen map[string]Features) {
+	r := Learn(seen, cs.Known)
+	if b.rule != nil && r.Right <= b.rule.Right {
+		return
+	}
+	b.rule, b.guesses = r, map[string]string{}
+	for _, id := range cs.IDs {
+		b.guesses[id] = r.Guess(seen[id])
+	}
+}
+
+// Certain: a rule that is right for all but one in a hundred needs no further
+// questions.
+func (b *Best) Certain(cs *target.Case) bool {
+	return b.rule != nil && len(cs.Known) > 0 && b.rule.Right*100 >= len(cs.Known)*99
+}
+
+// Apply gives the guesses, and says by what.
+func (b *Best) Apply(cs *target.Case) map[string]string {
+	if b.rule == nil {
+		cs.Say("nothing was seen")
+		return nil
+	}
+	cs.Say("the best tell among the %d known: %q > %g, right for %d", len(cs.Known), b.rule.Feature, b.rule.Threshold, b.rule.Right)
+	return b.guesses
+}
+
 // Rule is one feature with a threshold: above it the answer is Above.
 type Rule struct {
 	Feature      string
@@ -82,14 +169,17 @@ func (r *Rule) Guess(f Features) string {
 // Learn finds the rule that is right most often for those whose answer is known.
 func Learn(seen map[string]Features, known map[string]string) *Rule {
 	ids := slices.Sorted(maps.Keys(known))
-	names := map[string]bool{}
+	names := map[string]int{}
 	for _, id := range ids {
 		for name := range seen[id] {
-			names[name] = true
+			names[name]++
 		}
 	}
 	best := &Rule{Feature: "nothing", Threshold: 0}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if names[name] == 1 {
+			continue // what one person alone has tells nothing of others
+		}
 		if r := stump(name, ids, seen, known); r.Right > best.Right {
 			best = r
 		}
@@ -129,15 +219,4 @@ func most(counts map[string]int) (string, int) {
 		}
 	}
 	return best, n
-}
-
-// Apply learns from the known and guesses the others, and says what it found.
-func Apply(cs *target.Case, seen map[string]Features) map[string]string {
-	r := Learn(seen, cs.Known)
-	cs.Say("the best tell among the %d known: %q > %g, right for %d", len(cs.Known), r.Feature, r.Threshold, r.Right)
-	guesses := map[string]string{}
-	for _, id := range cs.IDs {
-		guesses[id] = r.Guess(seen[id])
-	}
-	return guesses
 }
