@@ -19,7 +19,7 @@ import (
 
 // TestDecisionsAreCasbins compares table and Casbin on random policies,
 // readers, scopes and coordinates: 100,000 of them, ten million with WEIR_SOAK.
-// WEIR_SEED repeats a run.
+// WEIR_SEED repeats a run, WEIR_FROM (a policy's number) goes on with one.
 func TestDecisionsAreCasbins(t *testing.T) {
 	tuples, seed := 100_000, uint64(time.Now().UnixNano()) //nolint:gosec // a seed
 	switch {
@@ -35,12 +35,24 @@ func TestDecisionsAreCasbins(t *testing.T) {
 		}
 		seed = n
 	}
-	t.Logf("WEIR_SEED=%d", seed)
-	const each = 500
+	const each, progress = 500, 1_000
+	from := 0
+	if s := os.Getenv("WEIR_FROM"); s != "" {
+		var err error
+		if from, err = strconv.Atoi(s); err != nil || from < 0 || from >= tuples/each {
+			t.Fatalf("WEIR_FROM: %q, and there are %d policies", s, tuples/each)
+		}
+		tuples -= from * each
+	}
+	t.Logf("WEIR_SEED=%d WEIR_FROM=%d", seed, from)
 	var compared, granted atomic.Int64
 	group := errgroup.Group{}
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range tuples / each {
+	for i := from; i < from+tuples/each; i++ {
+		if (i-from)%progress == progress-1 {
+			// Those shortly before may still be being compared.
+			t.Logf("%d tuples, no difference; to go on from here: WEIR_SEED=%d WEIR_FROM=%d", compared.Load(), seed, max(from, i-progress/2))
+		}
 		group.Go(func() error {
 			rng := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // a sample
 			c, s := randomCatalogue(rng), randomSettings(rng)
@@ -60,7 +72,7 @@ func TestDecisionsAreCasbins(t *testing.T) {
 			compared.Add(int64(got.Tuples))
 			granted.Add(int64(got.Granted))
 			if !got.Equal() {
-				return fmt.Errorf("policy %d: %s\n%s", i, got.Differences[0], text)
+				return fmt.Errorf("seed %d, policy %d: %s\n%s", seed, i, got.Differences[0], text)
 			}
 			return nil
 		})

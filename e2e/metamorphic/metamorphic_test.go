@@ -21,6 +21,8 @@ import (
 	"github.com/weir-data/weir/examples/attackers/target"
 )
 
+const queriesPerWorld, rewritingsPerQuery = 12, 10
+
 // shown is what an answer shows: the cells in clear by value, how the reader is
 // told that others are masked or withheld, and the refusals.
 type shown struct {
@@ -30,6 +32,8 @@ type shown struct {
 }
 
 // TestRewritings: whatever way a query is written, it shows the same cells.
+// WEIR_SOAK=1 makes 100,000 rewritings instead of 2,000. WEIR_SEED repeats a run,
+// WEIR_FROM (a world's number) goes on with one.
 func TestRewritings(t *testing.T) {
 	seed, wanted := uint64(1), 2_000
 	if os.Getenv("WEIR_SOAK") == "1" {
@@ -41,15 +45,26 @@ func TestRewritings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("WEIR_SEED=%d", seed)
+	from := uint64(0)
+	if s := os.Getenv("WEIR_FROM"); s != "" {
+		var err error
+		if from, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+		wanted -= int(from) * queriesPerWorld * rewritingsPerQuery //nolint:gosec // of a run that was begun
+	}
+	t.Logf("WEIR_SEED=%d WEIR_FROM=%d", seed, from)
 	counts := struct{ rewritings, clear, empty, refused, limited int }{}
 	used := map[string]int{}
-	for number := uint64(0); counts.rewritings < wanted; number++ {
+	for number := from; counts.rewritings < wanted; number++ {
+		if number%100 == 99 {
+			t.Logf("%d rewritings, no difference; to go on from here: WEIR_SEED=%d WEIR_FROM=%d", counts.rewritings, seed, number)
+		}
 		r := rand.New(rand.NewPCG(seed, number))
 		w := newWorld(r)
 		town := w.serve(t)
 		d := &drawing{r, w}
-		for range 12 {
+		for range queriesPerWorld {
 			roots := d.query()
 			text := plainly(roots)
 			want, err := ask(t.Context(), town, w, http.MethodPost, text, "{}", "")
@@ -63,7 +78,7 @@ func TestRewritings(t *testing.T) {
 			if len(want.Refused) > 0 {
 				counts.refused++
 			}
-			for range 10 {
+			for range rewritingsPerQuery {
 				rw := &rewriting{r: r, used: used}
 				got, texts, err := rw.run(t.Context(), town, w, roots, len(want.Refused) == 0)
 				if err != nil {
