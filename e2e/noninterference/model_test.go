@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weir-data/weir/schema"
@@ -128,14 +129,16 @@ type cell struct {
 	bad bool
 }
 
-func (c cell) String() string {
-	if c.bad {
-		return "no value of its kind"
+func (c cell) String() string { return string(c.append(nil)) }
+
+func (c cell) append(b []byte) []byte {
+	switch {
+	case c.bad:
+		return append(b, "no value of its kind"...)
+	case c.null:
+		return append(b, "NULL"...)
 	}
-	if c.null {
-		return "NULL"
-	}
-	return fmt.Sprintf("%q", c.text)
+	return strconv.AppendQuote(b, c.text)
 }
 
 // row has an id of the harness's own, by which rows of two databases correspond.

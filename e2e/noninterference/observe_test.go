@@ -1,10 +1,10 @@
 package noninterference
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // place is a row as one way reaches it.
@@ -106,69 +106,80 @@ func (v *observer) walk(p place) {
 					continue
 				}
 				if v.enter(place{target, j, on}) {
-					v.facts = append(v.facts, fmt.Sprintf("edge %s#%d %v %s %s#%d", t.name, r.id, p.reach, rel.name, far.name, fr.id))
+					v.facts = append(v.facts, v.edge("edge", p, rel, place{target, j, on}))
 				}
 				if rel.same && held&capClear != 0 && v.enter(place{target, j, reach{}}) {
-					v.facts = append(v.facts, fmt.Sprintf("exists %s#%d %s %s#%d", t.name, r.id, rel.name, far.name, fr.id))
+					v.facts = append(v.facts, v.edge("exists", place{p.t, p.at, reach{}}, rel, place{target, j, reach{}}))
 				}
 			}
 		}
 	}
 }
 
+// edge writes a fact about two rows.
+func (v *observer) edge(what string, p place, rel *relation, far place) string {
+	b := make([]byte, 0, 64)
+	for _, end := range [...]place{p, far} {
+		b = append(append(append(b, what...), ' '), v.w.types[end.t].name...)
+		b = strconv.AppendInt(append(b, '#'), int64(v.db[end.t][end.at].id), 10)
+		b = end.reach.append(append(b, ' '))
+		what = " " + rel.name
+	}
+	return string(b)
+}
+
+// write puts the observation into bytes. It is the inner loop of redraw, so it
+// appends and formats nothing.
 func (v *observer) write() []byte {
-	var b bytes.Buffer
+	b := make([]byte, 0, 4<<10)
+	var places []place
 	for i, t := range v.w.types {
-		type entry struct {
-			id    int
-			tie   int64
-			order []place
-		}
-		byRow := map[int][]place{}
+		places = places[:0]
 		for p := range v.seen {
 			if p.t == i {
-				byRow[p.at] = append(byRow[p.at], p)
+				places = append(places, p)
 			}
 		}
-		var visible []entry
-		for at, places := range byRow {
-			slices.SortFunc(places, func(a, b place) int {
-				return strings.Compare(fmt.Sprint(a.reach), fmt.Sprint(b.reach))
-			})
-			visible = append(visible, entry{v.db[i][at].id, v.db[i][at].tie, places})
-		}
-		slices.SortFunc(visible, func(a, b entry) int { return int(a.tie - b.tie) })
-		for _, e := range visible {
-			fmt.Fprintf(&b, "%s#%d", t.name, e.id)
-			for _, p := range e.order {
-				v.row(&b, t, p)
+		slices.SortFunc(places, func(p, q place) int {
+			return cmp.Or(cmp.Compare(v.db[i][p.at].tie, v.db[i][q.at].tie), p.reach.compare(q.reach))
+		})
+		last := -1
+		for _, p := range places {
+			if p.at != last {
+				b = append(append(b, '\n'), t.name...)
+				b = strconv.AppendInt(append(b, '#'), int64(v.db[i][p.at].id), 10)
+				last = p.at
 			}
-			b.WriteByte('\n')
+			b = v.row(b, t, p)
 		}
+		b = append(b, '\n')
 	}
 	slices.Sort(v.facts)
 	for _, f := range slices.Compact(v.facts) {
-		b.WriteString(f)
-		b.WriteByte('\n')
+		b = append(append(b, f...), '\n')
 	}
-	return b.Bytes()
+	return b
 }
 
 // row writes what is seen of a row at a place.
-func (v *observer) row(b *bytes.Buffer, t *typ, p place) {
-	fmt.Fprintf(b, " [%v %d", p.reach, v.at(p, 0))
+func (v *observer) row(b []byte, t *typ, p place) []byte {
+	held := func(c int) caps {
+		h := v.at(p, c)
+		b = append(b, ' ', '0'+byte(h))
+		return h
+	}
+	b = p.reach.append(append(b, ' ', '['))
+	held(0)
 	for i, c := range v.db[p.t][p.at].cells {
-		held := v.at(p, 1+i)
-		fmt.Fprintf(b, " %d", held)
-		switch {
-		case held&capClear != 0:
-			b.WriteString(c.String())
-		case held&capMask != 0 && t.fields[i].mask != "":
-			b.WriteString("~" + v.masks(t.fields[i].mask, v.purpose).shown(c))
+		switch h := held(1 + i); {
+		case h&capClear != 0:
+			b = c.append(b)
+		case h&capMask != 0 && t.fields[i].mask != "":
+			b = append(append(b, '~'), v.mask(t.fields[i].mask).shown(c)...)
 		}
 	}
 	for i := range t.relations {
-		fmt.Fprintf(b, " %d", v.at(p, 1+len(t.fields)+i))
+		held(1 + len(t.fields) + i)
 	}
-	b.WriteString("]")
+	return append(b, ']')
 }

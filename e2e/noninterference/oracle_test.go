@@ -1,7 +1,9 @@
 package noninterference
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 )
 
 // Capabilities, by the words of the design: clear implies the others.
@@ -84,10 +86,21 @@ type oracle struct {
 	purpose string
 	clauses [][][]clause // by type, coordinate
 	masks   func(spec, purpose string) maskRule
+	bound   map[string]maskRule // by spec, for the purpose
+}
+
+// mask gives a rule bound for the purpose.
+func (o *oracle) mask(spec string) maskRule {
+	rule, ok := o.bound[spec]
+	if !ok {
+		rule = o.masks(spec, o.purpose)
+		o.bound[spec] = rule
+	}
+	return rule
 }
 
 func newOracle(w *world, p *policy, rd *reader, purpose string, masks func(spec, purpose string) maskRule) *oracle {
-	o := &oracle{w: w, reader: rd, purpose: purpose, masks: masks}
+	o := &oracle{w: w, reader: rd, purpose: purpose, masks: masks, bound: map[string]maskRule{}}
 	roles := map[string]bool{}
 	var walk func(string)
 	walk = func(r string) {
@@ -374,6 +387,14 @@ type reach struct {
 	byKey   bool
 	carried string
 	hop     bool
+}
+
+func (r reach) append(b []byte) []byte {
+	return append(append(strconv.AppendBool(b, r.byKey), r.carried...), [...]byte{'.', '!'}[truthOf(r.hop)])
+}
+
+func (r reach) compare(other reach) int {
+	return cmp.Or(cmp.Compare(truthOf(r.byKey), truthOf(other.byKey)), cmp.Compare(truthOf(r.hop), truthOf(other.hop)), cmp.Compare(r.carried, other.carried))
 }
 
 // onward is the reach of a relation's far rows. From the subject field that

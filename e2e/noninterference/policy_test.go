@@ -66,19 +66,31 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 		p.inherits = append(p.inherits, [2]string{"r1", "r2"})
 	}
 	for _, t := range w.types {
+		own := w.ownScope(s, t)
+		if !s.chance(25) {
+			own = ""
+		}
 		// Rows first: without them nothing else matters.
 		if s.chance(92) {
 			p.rules = append(p.rules, rule{
 				"r0", t.dept, t.name + "._row", 3, w.purpose(s), pick(s, w.scopeName(s, t, 55), w.scopeName(s, t, 55), w.scopeName(s, t, 55), "by_key"), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
 			})
-			if last := &p.rules[len(p.rules)-1]; (last.access == "match" || last.access == "aggregate") && s.chance(60) {
+			last := &p.rules[len(p.rules)-1]
+			if own != "" {
+				last.scope = own // each reader has rows of his own
+			}
+			if (last.access == "match" || last.access == "aggregate") && s.chance(60) {
 				last.access = "mask"
 			}
 		}
 		if s.chance(40) {
 			// Masked everywhere and clear under a scope, as an officer's region.
+			everywhere := pick(s, "all", "all", "by_key")
+			if own != "" {
+				everywhere = own
+			}
 			p.rules = append(p.rules,
-				rule{"r0", t.dept, t.name + ".*", pick(s, 2, 3), "*", pick(s, "all", "all", "by_key"), "mask", "allow"},
+				rule{"r0", t.dept, t.name + ".*", pick(s, 2, 3), "*", everywhere, "mask", "allow"},
 				rule{"r0", t.dept, t.name + ".*", 3, w.purpose(s), w.scopeName(s, t, 0), "clear", "allow"})
 		}
 		if len(t.scopes) > 0 && s.chance(35) {
@@ -112,9 +124,33 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 				scope = "all"
 			}
 			p.rules = append(p.rules, rule{"r0", t.dept, t.name + ".holder", 3, "*", scope, "match", "allow"})
+			if s.chance(20) {
+				// To be compared and never shown, whatever else is granted.
+				p.rules = append(p.rules, rule{"r0", t.dept, t.name + ".holder", 0, "*", "all", "mask", "deny"})
+			}
 		}
 	}
 	return p
+}
+
+// ownScope is a scope by which two readers with the same roles see other rows:
+// of the reader's region or person; "" when the type has none.
+func (w *world) ownScope(s source, t *typ) string {
+	var names []string
+	for _, sc := range t.scopes {
+		sc.where.leaves(func(c *cond) {
+			if c.subject != "" {
+				names = append(names, sc.name)
+			}
+		})
+	}
+	if len(t.subjects()) > 0 {
+		names = append(names, "self")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return pick(s, names...)
 }
 
 func (w *world) purpose(s source) string { return pick(s, "*", "*", "*", "*", "*", "u0", "u0", "u1") }

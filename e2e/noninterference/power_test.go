@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // leak is a fault that is put into a copy of the code, to see that the harness
@@ -136,7 +140,7 @@ func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials 
 		return 0, 0, err
 	}
 	binary := filepath.Join(dir, "leaking.test")
-	build := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, "./e2e/noninterference")
+	build := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./e2e/noninterference")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, 0, fmt.Errorf("it does not compile: %w\n%s", err, out)
@@ -163,20 +167,24 @@ func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials 
 	return 0, took, fmt.Errorf("not found within %d trials: what it breaks could be broken unnoticed", trialsOfPower)
 }
 
-// TestPower puts leaks into the code, one at a time, and counts the trials until
-// the harness sees them. A short run tries a few, WEIR_SOAK=1 all.
-// WEIR_LEAK=NAME,NAME tries those with a name that begins so.
+// TestPower puts leaks into the code and counts the trials until the harness sees
+// them. A short run tries a few, WEIR_SOAK=1 all. WEIR_LEAK=NAME,NAME tries those
+// with a name that begins so; WEIR_FROM_LEAK=NAME goes on from there in the order
+// of names; WEIR_UPDATE=1 writes what was found to testdata/power.txt, leak by
+// leak, so that a run that ends early loses nothing.
 func TestPower(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short leaves out what must compile the harness anew")
 	}
 	leaks, s := readLeaks(t), seed()
-	switch name := os.Getenv("WEIR_LEAK"); {
+	switch name, from := os.Getenv("WEIR_LEAK"), os.Getenv("WEIR_FROM_LEAK"); {
 	case name != "":
 		leaks = slices.DeleteFunc(leaks, func(l leak) bool {
 			return !slices.ContainsFunc(strings.Split(name, ","), func(one string) bool { return strings.HasPrefix(l.name, one) })
 		})
+	case from != "":
+		leaks = slices.DeleteFunc(leaks, func(l leak) bool { return l.name < from })
 	case os.Getenv("WEIR_SOAK") != "1":
 		begin := slices.IndexFunc(leaks, func(l leak) bool { return l.name == firstPower })
 		first := (max(begin, 0) + int(s-1)*shortPower) % len(leaks)
@@ -185,17 +193,70 @@ func TestPower(t *testing.T) {
 	if len(leaks) == 0 {
 		t.Fatal("no such leak")
 	}
-	var table strings.Builder
+	t.Logf("WEIR_SEED=%d", s)
+	recorded := readPower(t)
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(2) // one is compiled while another runs
 	for _, l := range leaks {
-		trials, took, err := l.find(t.Context(), repository(t), t.TempDir(), s)
-		if err != nil {
-			t.Errorf("leak %s (%s): %v", l.name, l.sentence, err)
-			fmt.Fprintf(&table, "%-38s     none  %s\n", l.name, l.sentence)
+		group.Go(func() error {
+			trials, took, err := l.find(t.Context(), repository(t), t.TempDir(), s)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Errorf("leak %s (%s): %v", l.name, l.sentence, err)
+				return nil
+			}
+			t.Logf("%-38s %6d trials (recorded %d), %.1f s: %s", l.name, trials, recorded[l.name], took.Seconds(), l.sentence)
+			if os.Getenv("WEIR_UPDATE") == "1" {
+				recorded[l.name] = trials
+				if err := os.WriteFile(powerFile, []byte(powerText(recorded)), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// powerFile records after how many trials each leak was found last.
+const powerFile = "testdata/power.txt"
+
+const powerHead = `# The trials after which TestPower found each leak of testdata/leaks, under the
+# seed of the last run. Two rigs run side by side, so that a count may be other by
+# some trials in the next run. Made by: WEIR_SOAK=1 WEIR_UPDATE=1 go test -run
+# '^TestPower$' -timeout 6h ./e2e/noninterference
+`
+
+func powerText(recorded map[string]int) string {
+	var b strings.Builder
+	b.WriteString(powerHead)
+	for _, name := range slices.Sorted(maps.Keys(recorded)) {
+		fmt.Fprintf(&b, "%-38s %6d\n", name, recorded[name])
+	}
+	return b.String()
+}
+
+func readPower(t *testing.T) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(powerFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		line := fmt.Sprintf("%-38s %8d  %s", l.name, trials, l.sentence)
-		t.Logf("%s (%.1f s)", line, took.Seconds())
-		table.WriteString(line + "\n")
+		var name string
+		var trials int
+		if _, err := fmt.Sscan(line, &name, &trials); err != nil {
+			t.Fatalf("%s: %q: %v", powerFile, line, err)
+		}
+		out[name] = trials
 	}
-	t.Logf("leak, trials until it was found, what it breaks:\n%s", table.String())
+	return out
 }

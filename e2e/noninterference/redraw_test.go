@@ -117,7 +117,7 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 	var kept []change
 	next := 100
 	try := func(c change) {
-		if changed, ok := c.apply(w, second); ok && equalViews(before, ss.observe(changed)) {
+		if changed, ok := c.apply(w, second); ok && ss.alike(before, changed) {
 			second = changed
 			kept = append(kept, c)
 		}
@@ -262,8 +262,4 @@ func (t *typ) show(r *row) string {
 		parts = append(parts, f.name+"="+r.cells[i].String())
 	}
 	return strings.Join(append(parts, fmt.Sprintf("row_no=%d", r.tie)), " ")
-}
-
-func equalViews(a, b [][]byte) bool {
-	return slices.EqualFunc(a, b, slices.Equal[[]byte])
 }

@@ -57,6 +57,9 @@ type engine interface {
 	adapters() map[string]adapters.Adapter
 }
 
+// planCacheBytes holds the programs of some worlds.
+const planCacheBytes = 4 << 20
+
 // departments are as many as a world can have.
 func departmentNames() []string { return []string{"d0", "d1", "d2"} }
 
@@ -94,7 +97,8 @@ func newSide(tb testing.TB, ring *keyring.Ring, e engine) *side {
 	}
 	var err error
 	sd.executor, err = exec.New(exec.Config{
-		Adapters: faulty, Keys: own, Limits: limits(), Now: now,
+		// Programs keep the world alive that they were made for: a few hundred do.
+		Adapters: faulty, Keys: own, Limits: limits(), Now: now, PlanCache: planCacheBytes,
 		Ages: ages{}, Budgets: unlimited{}, MatchLimits: exec.MatchLimits{Reader: 1 << 30, Key: 1 << 30},
 		DefaultDepartment: exec.DepartmentLimits{Timeout: time.Minute},
 		Report:            func(err error) { tb.Errorf("the executor reports a fault of its own: %v", err) },

@@ -46,8 +46,12 @@ func (g *rig) draw(w *world, number uint64, attempts int) *session {
 	}
 	ss.second, ss.changes = ss.redraw(s, ss.first, attempts)
 	sc := scripter{ss: ss, s: s}
-	for range 4 + s.IntN(4) {
+	for range 6 + s.IntN(6) {
 		sc.query()
+	}
+	if len(ss.steps) > 0 && s.chance(10) {
+		// All caches are lost, as when the service starts anew.
+		ss.steps[s.IntN(len(ss.steps))].restart = true
 	}
 	return ss
 }
@@ -133,75 +137,77 @@ func (sc *scripter) query() {
 		reader: ss.reader, purpose: ss.purpose, watched: true, policy: sc.policy, vars: a.vars,
 		get: s.chance(20), withheld: s.chance(15), partial: s.chance(10), graphql: s.chance(50),
 	}
-	pages := false
-	switch n := s.IntN(28); {
-	case n < 6:
-		t := a.root()
-		base.expecting = "list"
-		base.doc = a.document(a.name("a") + ": " + t.plural() + a.arguments(t, nil, reach{}, "limit") + " " + a.selection(t, reach{}, 2))
-	case n < 9:
-		pages = true
-		base.expecting = "page"
-		base.doc = a.document(a.page(a.root()))
-	case n < 13:
-		base.expecting = "key"
-		root := a.byKey()
-		if root == "" {
-			return
-		}
-		base.doc = a.document(root)
-	case n < 16:
-		root := a.interfaces()
-		if root == "" {
-			return
-		}
-		base.expecting = "interface"
-		base.doc = a.document(root)
-	case n < 18:
-		root := a.verify()
-		if root == "" {
-			return
-		}
-		base.expecting = "match"
-		base.doc = a.document(root)
-	case n < 20:
-		root := a.aggregate()
-		if root == "" {
-			return
-		}
-		base.expecting = "aggregate"
-		base.doc = a.document(root)
-	case n < 24:
-		if !sc.ref(a, &base) {
-			return
-		}
-		base.expecting = "ref"
-	default:
-		base.expecting = "several"
-		roots := []string{}
-		for range 2 + s.IntN(2) {
+	list := func(depth int) func() string {
+		return func() string {
 			t := a.root()
-			roots = append(roots, a.name("a")+": "+t.plural()+a.arguments(t, nil, reach{}, "limit")+" "+a.selection(t, reach{}, 1))
+			return a.name("a") + ": " + t.plural() + a.arguments(t, nil, reach{}, "limit") + " " + a.selection(t, reach{}, depth)
 		}
-		if root := a.byKey(); root != "" {
-			roots = append(roots, root)
-		}
-		base.doc = a.document(roots...)
 	}
+	// What is asked several times in a document meets more rows for one answer.
+	roots, draw := pick(s, 1, 1, 1, 2), (func() string)(nil)
+	switch n := s.IntN(31); {
+	case n < 6:
+		base.expecting, draw = "list", list(2)
+	case n < 10:
+		base.expecting, roots = "page", 1
+		draw = func() string { return a.page(a.root()) }
+	case n < 14:
+		base.expecting, draw = "key", a.byKey
+	case n < 18:
+		base.expecting, draw = "interface", a.interfaces
+		roots = 1 + s.IntN(3)
+	case n < 20:
+		base.expecting, draw = "match", a.verify
+		roots = 1 + s.IntN(3)
+	case n < 22:
+		base.expecting, draw = "aggregate", a.aggregate
+	case n < 26:
+		base.expecting, draw = "ref", func() string { return sc.ref(a) }
+		roots = 1
+	default:
+		base.expecting, draw = "several", list(1)
+		roots = 2 + s.IntN(2)
+	}
+	var drawn []string
+	for range roots {
+		if root := draw(); root != "" {
+			drawn = append(drawn, root)
+		}
+	}
+	if base.expecting == "several" {
+		if root := a.byKey(); root != "" {
+			drawn = append(drawn, root)
+		}
+	}
+	if len(drawn) == 0 {
+		return
+	}
+	base.doc = a.document(drawn...)
 	base.hits = a.hits
-	at := sc.warm(base)
+	if base.expecting == "page" {
+		sc.pages(a, base)
+		return
+	}
+	sc.warm(base, 35, 50)
+	sc.fault(&base, a.read)
+	ss.steps = append(ss.steps, base)
+	if s.chance(20) { // again, from the caches
+		again := base
+		again.fault, again.reload = nil, 0
+		ss.steps = append(ss.steps, again)
+	}
+}
+
+// pages asks page by page. Others have asked for the same page, for the same
+// purpose mostly, and cursors are handed on: what opens for a reader with the
+// same grants must still not open for another.
+func (sc *scripter) pages(a *asker, base step) {
+	ss, s := sc.ss, sc.s
+	others := sc.warm(base, 60, 85)
 	sc.fault(&base, a.read)
 	ss.steps = append(ss.steps, base)
 	own := len(ss.steps) - 1
-	if !pages {
-		if s.chance(20) { // again, from the caches
-			again := base
-			again.fault, again.reload = nil, 0
-			ss.steps = append(ss.steps, again)
-		}
-		return
-	}
-	for range pick(s, 1, 1, 2) {
+	for range pick(s, 1, 1, 2, 3) {
 		next := base
 		next.fault, next.reload = nil, 0
 		next.vars = map[string]any{}
@@ -209,28 +215,32 @@ func (sc *scripter) query() {
 			next.vars[k] = v
 		}
 		from := own
-		if len(at) > 0 && s.chance(20) {
-			from = pick(s, at...) // another reader's cursor
+		if len(others) > 0 && s.chance(50) {
+			from = pick(s, others...)
 		}
-		next.vars["after"] = handed{from, "cur", s.IntN(3)}
+		next.vars["after"] = handed{from, "cur", s.IntN(4)}
 		if len(ss.oracles) > 1 && s.chance(20) {
 			next.policy = 1 - base.policy
+		}
+		if s.chance(20) {
+			next.get = !next.get
 		}
 		ss.steps = append(ss.steps, next)
 		own = len(ss.steps) - 1
 	}
 }
 
-// warm lets others ask the same first, and gives their steps.
-func (sc *scripter) warm(base step) []int {
+// warm lets others ask the same first, each with a chance, and for the same
+// purpose with another; it gives their steps.
+func (sc *scripter) warm(base step, asks, samePurpose int) []int {
 	var at []int
 	for _, rd := range sc.ss.others {
-		if !sc.s.chance(35) {
+		if !sc.s.chance(asks) {
 			continue
 		}
 		other := base
 		other.reader, other.watched, other.hits = rd, false, nil
-		if sc.s.chance(50) {
+		if !sc.s.chance(samePurpose) {
 			other.purpose = pick(sc.s, "u0", "u1", "")
 		}
 		sc.ss.steps = append(sc.ss.steps, other)
@@ -256,8 +266,9 @@ func (sc *scripter) fault(st *step, read []*typ) {
 	}
 }
 
-// ref opens a handle of an earlier answer: the reader's own, or another's.
-func (sc *scripter) ref(a *asker, base *step) bool {
+// ref opens a handle of an earlier answer: the reader's own, or another's; ""
+// without one.
+func (sc *scripter) ref(a *asker) string {
 	var from []int
 	for i, st := range sc.ss.steps {
 		if strings.Contains(st.doc, "ref_") {
@@ -265,7 +276,7 @@ func (sc *scripter) ref(a *asker, base *step) bool {
 		}
 	}
 	if len(from) == 0 {
-		return false
+		return ""
 	}
 	t := pick(sc.s, a.ss.w.types...)
 	a.decl = append(a.decl, "$ref: ID!")
@@ -277,8 +288,7 @@ func (sc *scripter) ref(a *asker, base *step) bool {
 		}
 	}
 	a.hit("ref", "root", "")
-	base.doc = a.document(roots...)
-	return true
+	return strings.Join(roots, " ")
 }
 
 // root draws a type to list: mostly one of which rows exist for the reader.
@@ -390,6 +400,9 @@ func (a *asker) interfaces() string {
 		return ""
 	}
 	i := pick(a.s, a.ss.w.ifaces...)
+	if i.by == "" {
+		i = pick(a.s, a.ss.w.ifaces...)
+	}
 	on := reach{}
 	by := ""
 	if i.by != "" {

@@ -47,7 +47,8 @@ type step struct {
 	graphql   bool // accepts application/graphql-response+json
 	policy    int  // in force when the request begins
 	fault     *fault
-	reload    int // 1 + the policy that is swapped in while a fetch runs; 0 for none
+	restart   bool // before the request every cache is lost
+	reload    int  // 1 + the policy that is swapped in while a fetch runs; 0 for none
 	hits      []hit
 	expecting string // the kind of query, for counting
 }
@@ -68,6 +69,16 @@ func (ss *session) observe(db database) [][]byte {
 		out[i] = o.observe(db, ss.stated, ss.asked)
 	}
 	return out
+}
+
+// alike tells whether the oracles observe in db what they did before.
+func (ss *session) alike(before [][]byte, db database) bool {
+	for i, o := range ss.oracles {
+		if !bytes.Equal(before[i], o.observe(db, ss.stated, ss.asked)) {
+			return false
+		}
+	}
+	return true
 }
 
 // answer is one response as it is compared.
@@ -203,24 +214,23 @@ func (st *stage) compile(i int) error {
 	return nil
 }
 
-// fresh compiles the world anew, so that no cache remembers anything.
-func (st *stage) fresh() error {
-	st.close()
-	for i := range st.rig.sides {
-		st.generations[i] = nil
-		if err := st.compile(i); err != nil {
-			return err
-		}
-	}
-	return nil
+// fresh compiles the world anew on a side, so that no cache remembers anything.
+func (st *stage) fresh(i int) error {
+	st.closeSide(i)
+	return st.compile(i)
 }
 
 func (st *stage) close() {
-	for _, side := range st.generations {
-		for _, g := range side {
-			g.Documents.Close()
-		}
+	for i := range st.rig.sides {
+		st.closeSide(i)
 	}
+}
+
+func (st *stage) closeSide(i int) {
+	for _, g := range st.generations[i] {
+		g.Documents.Close()
+	}
+	st.generations[i] = nil
 }
 
 // difference is the first one between two answers of a session.
@@ -252,6 +262,11 @@ func (st *stage) run(ss *session, second database, seen func(*step, answer)) (*d
 		for i, sd := range st.rig.sides {
 			// Ids and nonces are the step's, whatever others were answered before.
 			sd.random.reset(n)
+			if step.restart {
+				if err := st.fresh(i); err != nil {
+					return nil, err
+				}
+			}
 			sd.current.Store(st.generations[i][step.policy])
 			f := step.fault
 			if step.reload > 0 && f != nil {
@@ -300,6 +315,9 @@ func (st *step) describe() string {
 	more := ""
 	if st.fault != nil {
 		more = fmt.Sprintf(" fault %+v", *st.fault)
+	}
+	if st.restart {
+		more += " restarted"
 	}
 	if st.reload > 0 {
 		more += fmt.Sprintf(" reload to policy %d during the fetch", st.reload-1)
