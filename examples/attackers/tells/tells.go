@@ -134,8 +134,8 @@ func (b *Best) Try(cs *target.Case, seen map[string]Features) {
 	}
 }
 
-// Certain: a rule that is right for all but one in a hundred needs no further
-// questions.
+// Certain tells whether the rule is right for all but one in a hundred of the
+// known: no further question is needed then.
 func (b *Best) Certain(cs *target.Case) bool {
 	return b.rule != nil && len(cs.Known) > 0 && b.rule.Right*100 >= len(cs.Known)*99
 }
