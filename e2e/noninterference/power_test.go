@@ -38,7 +38,7 @@ const trialsOfPower = 20_000
 // shortPower is how many leaks a short run tries, firstPower with which it
 // begins under the seed 1; other seeds begin elsewhere.
 const (
-	shortPower = 1
+	shortPower = 3
 	firstPower = "count-over-hidden-rows"
 )
 
@@ -73,22 +73,32 @@ func readLeaks(t *testing.T) []leak {
 	return out
 }
 
-// patch applies a leak to copies and gives the overlay that names them.
-func (l *leak) patch(root, dir string) (overlay string, err error) {
-	texts := map[string]string{}
+// apply applies a leak to texts, by file; those that are not there it reads.
+func (l *leak) apply(texts map[string]string, read func(file string) (string, error)) error {
 	for _, h := range l.hunks {
 		text, ok := texts[h.file]
 		if !ok {
-			read, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(h.file)))
-			if err != nil {
-				return "", err
+			var err error
+			if text, err = read(h.file); err != nil {
+				return err
 			}
-			text = string(read)
 		}
 		if n := strings.Count(text, h.before); n != 1 {
-			return "", fmt.Errorf("the text to be replaced stands %d times in %s:\n%s", n, h.file, h.before)
+			return fmt.Errorf("the text to be replaced stands %d times in %s:\n%s", n, h.file, h.before)
 		}
 		texts[h.file] = strings.Replace(text, h.before, h.after, 1)
+	}
+	return nil
+}
+
+// patch applies a leak to copies and gives the overlay that names them.
+func (l *leak) patch(root, dir string) (overlay string, err error) {
+	texts := map[string]string{}
+	if err := l.apply(texts, func(file string) (string, error) {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+		return string(text), err
+	}); err != nil {
+		return "", err
 	}
 	replace := map[string]string{}
 	for file, text := range texts {
@@ -123,33 +133,61 @@ func TestLeaksApply(t *testing.T) {
 	if len(leaks) < 40 {
 		t.Errorf("%d leaks, and at least 40 must be found", len(leaks))
 	}
+	all, behind := newSwitched(repository(t)), 0
 	for _, l := range leaks {
 		if _, err := l.patch(repository(t), t.TempDir()); err != nil {
 			t.Errorf("leak %s does not apply any more: %v", l.name, err)
+			continue
 		}
+		ok, err := all.add(&l)
+		if err != nil {
+			t.Errorf("leak %s: %v", l.name, err)
+		}
+		if ok {
+			behind++
+		}
+	}
+	if behind < len(leaks)*9/10 {
+		t.Errorf("%d of %d leaks stand behind a switch: compiling the others one by one takes long", behind, len(leaks))
+	}
+	if _, err := all.overlay(t.TempDir()); err != nil {
+		t.Error(err)
 	}
 }
 
 // found is how the harness says after how many trials it saw a difference.
 var found = regexp.MustCompile(`after (\d+) trials:\s+an answer depends on`)
 
-// find builds the harness with a leak in it and runs it until it fails.
-func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials int, took time.Duration, err error) {
-	overlay, err := l.patch(root, dir)
-	if err != nil {
-		return 0, 0, err
+var errNotFound = errors.New("not found within " + strconv.Itoa(trialsOfPower) + " trials: what it breaks could be broken unnoticed")
+
+// build compiles the harness over an overlay.
+func build(ctx context.Context, root, overlay, binary string) error {
+	command := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./e2e/noninterference")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
-	binary := filepath.Join(dir, "leaking.test")
-	build := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./e2e/noninterference")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("it does not compile: %w\n%s", err, out)
+	return nil
+}
+
+// find runs the harness with a leak in it until it fails. binary is one that
+// has the leak behind the switch; "" makes one.
+func (l *leak) find(ctx context.Context, root, dir, binary string, seed uint64, within int) (trials int, took time.Duration, err error) {
+	if binary == "" {
+		overlay, err := l.patch(root, dir)
+		if err != nil {
+			return 0, 0, err
+		}
+		binary = filepath.Join(dir, "leaking.test")
+		if err := build(ctx, root, overlay, binary); err != nil {
+			return 0, 0, err
+		}
 	}
-	run := exec.CommandContext(ctx, binary, "-test.run", "^TestNonInterference$", "-test.v", "-test.timeout", "30m")
+	run := exec.CommandContext(ctx, binary, "-test.run", "^TestNonInterference$", "-test.v", "-test.timeout", "60m")
 	run.Dir = filepath.Join(root, "e2e", "noninterference")
 	run.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "WEIR_")
-	}), "WEIR_TRIALS="+strconv.Itoa(trialsOfPower), "WEIR_SEED="+strconv.FormatUint(seed, 10), "WEIR_ENGINE=sqlite")
+	}), "WEIR_TRIALS="+strconv.Itoa(within), "WEIR_SEED="+strconv.FormatUint(seed, 10), leakSwitch+"="+l.name)
 	start := time.Now()
 	out, err := run.CombinedOutput()
 	took = time.Since(start)
@@ -164,7 +202,7 @@ func (l *leak) find(ctx context.Context, root, dir string, seed uint64) (trials 
 	if err != nil {
 		return 0, took, err
 	}
-	return 0, took, fmt.Errorf("not found within %d trials: what it breaks could be broken unnoticed", trialsOfPower)
+	return 0, took, errNotFound
 }
 
 // TestPower puts leaks into the code and counts the trials until the harness sees
@@ -196,11 +234,12 @@ func TestPower(t *testing.T) {
 	t.Logf("WEIR_SEED=%d", s)
 	recorded := readPower(t)
 	var mu sync.Mutex
+	binaries := leaking(t, leaks)
 	var group errgroup.Group
-	group.SetLimit(2) // one is compiled while another runs
+	group.SetLimit(2) // the harness itself uses two processors
 	for _, l := range leaks {
 		group.Go(func() error {
-			trials, took, err := l.find(t.Context(), repository(t), t.TempDir(), s)
+			trials, took, err := l.find(t.Context(), repository(t), t.TempDir(), binaries[l.name], s, trialsOfPower)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -220,6 +259,40 @@ func TestPower(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// leaking compiles one binary for as many of the leaks as can stand behind a
+// switch, and sees that it finds nothing while the switch is off.
+func leaking(t *testing.T, leaks []leak) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	if len(leaks) == 1 {
+		return out
+	}
+	all, dir := newSwitched(repository(t)), t.TempDir()
+	binary := filepath.Join(dir, "switched.test")
+	for _, l := range leaks {
+		ok, err := all.add(&l)
+		if err != nil {
+			t.Fatalf("leak %s: %v", l.name, err)
+		}
+		if ok {
+			out[l.name] = binary
+		}
+	}
+	t.Logf("%d of %d leaks stand behind a switch", len(out), len(leaks))
+	overlay, err := all.overlay(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := build(t.Context(), repository(t), overlay, binary); err != nil {
+		t.Fatal(err)
+	}
+	off := leak{name: "none"}
+	if trials, _, err := off.find(t.Context(), repository(t), dir, binary, seed(), 200); err == nil || !errors.Is(err, errNotFound) {
+		t.Fatalf("the switched code leaks after %d trials while the switch is off: %v", trials, err)
+	}
+	return out
 }
 
 // powerFile records after how many trials each leak was found last.
@@ -259,4 +332,39 @@ func readPower(t *testing.T) map[string]int {
 		out[name] = trials
 	}
 	return out
+}
+
+// TestPowerIsRecorded: what is recorded was found well within what is allowed,
+// and half of it almost at once. Leaks without a record are named.
+func TestPowerIsRecorded(t *testing.T) {
+	t.Parallel()
+	const median, most = 500, 8_000
+	recorded := readPower(t)
+	var trials []int
+	var missing []string
+	for _, l := range readLeaks(t) {
+		n, ok := recorded[l.name]
+		delete(recorded, l.name)
+		if !ok {
+			missing = append(missing, l.name)
+			continue
+		}
+		if n < 1 || n > most {
+			t.Errorf("leak %s was found after %d trials, and 1 to %d are wanted: lean the sessions towards what it takes", l.name, n, most)
+		}
+		trials = append(trials, n)
+	}
+	for name := range recorded {
+		t.Errorf("%s records %s, and there is no such leak", powerFile, name)
+	}
+	if len(trials) == 0 {
+		t.Fatal("nothing is recorded")
+	}
+	slices.Sort(trials)
+	if m := trials[len(trials)/2]; m > median {
+		t.Errorf("half of the leaks take more than %d trials, and %d are wanted", m, median)
+	}
+	if len(missing) > 0 {
+		t.Logf("without a record since the sessions changed: %s", strings.Join(missing, ", "))
+	}
 }

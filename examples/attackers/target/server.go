@@ -136,7 +136,10 @@ func (t *Town) front(ctx context.Context, dir, path string, s *Setup) (http.Hand
 	}
 	sources := map[string]adapters.Adapter{}
 	for _, name := range departments() {
-		a, err := sqlite.Open(sqlite.DefaultConfig(path))
+		// A busy machine is no refusal: nothing here may end by the clock.
+		cfg := sqlite.DefaultConfig(path)
+		cfg.BusyTimeout, cfg.StatementTimeout, cfg.ConnectTimeout = time.Minute, time.Minute, time.Minute
+		a, err := sqlite.Open(cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +159,7 @@ func (t *Town) front(ctx context.Context, dir, path string, s *Setup) (http.Hand
 	t.closing = append(t.closing, kept.Close)
 	executor, err := exec.New(exec.Config{
 		Adapters: sources, Keys: ring, Budgets: budgets{kept}, MatchLimits: s.Match,
+		DefaultDepartment: exec.DepartmentLimits{Timeout: time.Minute},
 	})
 	if err != nil {
 		return nil, err
