@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -145,8 +146,22 @@ func (s *shown) sort() {
 	}
 }
 
-// ask sends a query, by POST or GET, and reads the cells out of the answer.
+// ask asks again when a machine that is too busy was the reason of a refusal:
+// that says nothing of the query.
 func ask(ctx context.Context, town *target.Town, w *world, method, text, variables, operation string) (*shown, error) {
+	for range 50 {
+		s, err := once(ctx, town, w, method, text, variables, operation)
+		if err != nil || !slices.ContainsFunc(s.Refused, func(code string) bool {
+			return slices.Contains([]string{"SOURCE_TIMEOUT", "LEDGER_UNAVAILABLE", "OVERLOADED", "TIMEOUT"}, code)
+		}) {
+			return s, err
+		}
+	}
+	return nil, errors.New("the machine is too busy to answer")
+}
+
+// once sends a query, by POST or GET, and reads the cells out of the answer.
+func once(ctx context.Context, town *target.Town, w *world, method, text, variables, operation string) (*shown, error) {
 	address, body := town.URL, []byte(nil)
 	if method == http.MethodGet {
 		address += "?" + url.Values{"query": {text}, "variables": {variables}, "operationName": {operation}}.Encode()
