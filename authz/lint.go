@@ -13,14 +13,38 @@ import (
 // do not.
 func Lint(p *Policy, c *schema.Catalogue, s Settings) schema.Diagnostics {
 	l := newLinter(p, c, s)
+	l.check()
+	l.repetitions()
+	l.found.Sort()
+	return l.found
+}
+
+// Check is Lint but for the warnings of rules that others make idle, which cost
+// most of its time and refuse nothing: [Table.Repetitions] gives those.
+func Check(p *Policy, c *schema.Catalogue, s Settings) schema.Diagnostics {
+	l := newLinter(p, c, s)
+	l.check()
+	l.found.Sort()
+	return l.found
+}
+
+// Repetitions are the warnings of Lint that Check leaves out.
+func (t *Table) Repetitions() schema.Diagnostics {
+	l := newLinter(t.policy, t.catalogue, t.settings)
+	l.words()
+	l.reach()
+	l.found = nil
+	l.repetitions()
+	l.found.Sort()
+	return l.found
+}
+
+func (l *linter) check() {
 	l.words()
 	l.cycles()
 	l.roles()
 	l.duties()
 	l.reach()
-	l.repetitions()
-	l.found.Sort()
-	return l.found
 }
 
 // linter holds what one Lint knows so far.

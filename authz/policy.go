@@ -136,6 +136,8 @@ type reader struct {
 	line   int
 	policy *Policy
 	found  *schema.Diagnostics
+
+	values []value // of a line, reused
 }
 
 func (r *reader) add(column int, code, suggestion, format string, args ...any) {
@@ -155,6 +157,7 @@ func (r *reader) read(text string) {
 		r.add(column, codeEncoding, "save the file as UTF-8", "the file is not UTF-8")
 		return
 	}
+	r.policy.Rules = slices.Grow(r.policy.Rules, strings.Count(text, "\n")+1)
 	for len(text) > 0 {
 		line, rest, _ := strings.Cut(text, "\n")
 		r.readLine(strings.TrimSuffix(line, "\r"))
@@ -234,9 +237,15 @@ func (r *reader) counted(kind value, values []value, want int, names string) boo
 }
 
 // split cuts a line into its values. Blank lines and comments have none.
-func (r *reader) split(line string) ([]value, bool) {
-	var out []value
-	column := func(i int) int { return utf8.RuneCountInString(line[:i]) + 1 }
+func (r *reader) split(line string) (values []value, ok bool) {
+	out := r.values[:0]
+	defer func() { r.values = out }()
+	// Columns are asked for from left to right.
+	at, runes := 0, 0
+	column := func(i int) int {
+		runes, at = runes+utf8.RuneCountInString(line[at:i]), i
+		return runes + 1
+	}
 	i := 0
 	for first := true; ; first = false {
 		for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
@@ -306,6 +315,7 @@ func quoted(s string) (text string, n int, ok bool) {
 func (r *reader) clean(v value) bool {
 	for _, c := range v.text {
 		switch {
+		case c > ' ' && c < 0x7f && c != '"': // most
 		case c == '，':
 			r.add(v.column, codeCharacter, "separate values with ASCII commas", "%q holds a full-width comma", v.text)
 			return false

@@ -110,7 +110,7 @@ func (r *Revisions) openBase(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	g, _, err := folders.build(revision.content())
+	g, _, err := folders.build(revision.content(), authz.Check)
 	if err != nil {
 		return false, fmt.Errorf("the revision in force, %s: %w", kept.Hash[:shownRevision], err)
 	}

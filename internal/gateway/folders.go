@@ -143,7 +143,7 @@ func (d *Folders) Load() (*plan.Generation, schema.Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return d.build(t)
+	return d.build(t, authz.Lint)
 }
 
 // Parse reads and lints both folders without compiling them. The catalogue is
@@ -153,24 +153,27 @@ func (d *Folders) Parse() (*schema.Catalogue, *authz.Policy, schema.Diagnostics,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	catalogue, policy, found := d.parse(t)
+	catalogue, policy, found := d.parse(t, authz.Lint)
 	return catalogue, policy, found, nil
 }
 
-func (d *Folders) parse(t *content) (*schema.Catalogue, *authz.Policy, schema.Diagnostics) {
+// lint is authz.Lint, or authz.Check where time counts.
+type lint func(*authz.Policy, *schema.Catalogue, authz.Settings) schema.Diagnostics
+
+func (d *Folders) parse(t *content, lint lint) (*schema.Catalogue, *authz.Policy, schema.Diagnostics) {
 	catalogue, found := schema.Load(t.schema, d.SchemaSettings)
 	policy, more := authz.Parse(t.policy)
 	found = append(found, more...)
 	if catalogue != nil && !more.Failed() {
-		found = append(found, authz.Lint(policy, catalogue, d.PolicySettings)...)
+		found = append(found, lint(policy, catalogue, d.PolicySettings)...)
 	}
 	found = append(found, d.Documents.lint(t.documents, d.Limits)...)
 	found.Sort()
 	return catalogue, policy, found
 }
 
-func (d *Folders) build(t *content) (*plan.Generation, schema.Diagnostics, error) {
-	catalogue, policy, found := d.parse(t)
+func (d *Folders) build(t *content, lint lint) (*plan.Generation, schema.Diagnostics, error) {
+	catalogue, policy, found := d.parse(t, lint)
 	if found.Failed() || catalogue == nil {
 		return nil, nil, &RefusedError{found}
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/weir-data/weir/authz"
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
@@ -32,6 +34,9 @@ type Revisions struct {
 	seen    [sha256.Size]byte // the content last built, good or bad; Run's alone
 	loaded  [sha256.Size]byte // the content in force; Run's alone
 	retired []retired         // Run's alone
+
+	advising atomic.Bool
+	aside    sync.WaitGroup // of what goes on beside Run
 }
 
 // retired are the caches of a generation that requests may still run under.
@@ -66,7 +71,7 @@ func OpenRevisions(ctx context.Context, d Folders, two *Activation, ledger Ledge
 	if err != nil {
 		return nil, err
 	}
-	g, found, err := d.build(t)
+	g, found, err := d.build(t, authz.Lint)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +161,7 @@ func (r *Revisions) retire(d *plan.Documents) {
 
 // Close releases the caches of all generations. No request may run any more.
 func (r *Revisions) Close() error {
+	r.aside.Wait()
 	if r.two != nil && r.two.base.generation != nil {
 		r.retired = append(r.retired, retired{documents: r.two.base.generation.Documents})
 	}
@@ -271,12 +277,13 @@ func (r *Revisions) refresh(ctx context.Context) (changed bool) {
 // load builds what the folders hold, and puts in force what may be.
 func (r *Revisions) load(ctx context.Context, t *content) {
 	r.seen = t.digest
-	g, found, err := r.folders.build(t)
+	g, found, err := r.folders.build(t, authz.Check)
 	if err != nil {
 		r.refuse(ctx, err)
 		return
 	}
-	if t.digest != r.loaded {
+	fresh := t.digest != r.loaded
+	if fresh {
 		r.warn(found)
 	}
 	built := g
@@ -298,6 +305,27 @@ func (r *Revisions) load(ctx context.Context, t *content) {
 		r.log.Error("the loading of schema and policy could not be recorded", "error", err.Error())
 	}
 	r.swap(g)
+	if fresh {
+		r.advise(built.Table)
+	}
+}
+
+// advise warns of rules that others make idle, beside the watch: what takes a
+// while and refuses nothing keeps no withdrawal of rights waiting. While it is at
+// it, newer revisions go without; weir policy lint says it of them.
+func (r *Revisions) advise(t *authz.Table) {
+	if !r.advising.CompareAndSwap(false, true) {
+		return
+	}
+	r.aside.Go(func() {
+		defer r.advising.Store(false)
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.Error("the policy's idle rules could not be told", "error", "panic")
+			}
+		}()
+		r.warn(t.Repetitions())
+	})
 }
 
 // unreadable folders are as a bad revision: noted once per kind of content.

@@ -147,7 +147,7 @@ func (r *Revision) Table(d Folders) (*authz.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalogue, policy, found := d.parse(r.content())
+	catalogue, policy, found := d.parse(r.content(), authz.Check)
 	if found.Failed() || catalogue == nil {
 		return nil, &RefusedError{found}
 	}
