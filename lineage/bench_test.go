@@ -2,6 +2,7 @@ package lineage
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -115,16 +116,45 @@ func must[T any](v T, err error) T {
 
 // BenchmarkEncode is the part of Append under the lock.
 func BenchmarkEncode(b *testing.B) {
-	e := encoderAt(chain{sequence: 1})
-	now := time.UnixMicro(1795000000000000)
-	buf := e.beginSegment(nil, "bench", 1, now)
-	r := sampleRecord()
-	b.ReportAllocs()
-	for b.Loop() {
-		var err error
-		if buf, err = e.write(buf[:0], r, now, false); err != nil {
-			b.Fatal(err)
-		}
+	for _, people := range []int{1, 50, 1000} {
+		b.Run(fmt.Sprintf("people=%d", people), func(b *testing.B) {
+			e := encoderAt(chain{sequence: 1})
+			now := time.UnixMicro(1795000000000000)
+			buf := e.beginSegment(nil, "bench", 1, now)
+			r := sampleRecord()
+			r.SetTags(somePeople(people))
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if buf, err = e.write(buf[:0], r, now, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(buf)), "bytes/record")
+		})
 	}
-	b.ReportMetric(float64(len(buf)), "bytes/record")
+}
+
+// BenchmarkSetTags is the part of it outside of the lock.
+func BenchmarkSetTags(b *testing.B) {
+	for _, people := range []int{50, 1000} {
+		b.Run(fmt.Sprintf("people=%d", people), func(b *testing.B) {
+			var r Record
+			from, tags := somePeople(people), make([]SubjectTag, people)
+			for b.Loop() {
+				copy(tags, from)
+				r.SetTags(tags)
+			}
+		})
+	}
+}
+
+// somePeople are tags as keyed as any: in no order.
+func somePeople(n int) []SubjectTag {
+	out := make([]SubjectTag, n)
+	for i := range out {
+		sum := sha256.Sum256([]byte(fmt.Sprint(i)))
+		copy(out[i][:], sum[:])
+	}
+	return out
 }

@@ -84,8 +84,16 @@ func drawRecord(t *rapid.T, shapes [][]Use) *Record {
 		r.Tags = append(r.Tags, SubjectTag(rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "tag")))
 	}
 	r.TagCount = uint64(len(r.Tags))
-	if rapid.Bool().Draw(t, "many") {
+	r.Sealed = time.Duration(rapid.Int64Range(0, 1<<33).Draw(t, "sealed")) * time.Second
+	fill(r.TagDigest[:], "tag digest")
+	switch rapid.IntRange(0, 3).Draw(t, "many") {
+	case 0:
 		r.TagCount = rapid.Uint64().Draw(t, "tag count")
+	case 1: // in a frame of their own
+		for i := range MaxInlineTags + rapid.IntRange(1, 300).Draw(t, "more tags") {
+			r.Tags = append(r.Tags, SubjectTag{byte(i), byte(i >> 8), 1})
+		}
+		r.TagCount, r.TagDigest = uint64(len(r.Tags)), [16]byte{}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "sources") {
 		s := SourceAge{Department: drawName(t, "source"), Stale: rapid.Bool().Draw(t, "stale"), Failed: rapid.Bool().Draw(t, "failed")}
@@ -95,7 +103,6 @@ func drawRecord(t *rapid.T, shapes [][]Use) *Record {
 		r.Sources = append(r.Sources, s)
 	}
 	fill(r.Attributes[:], "attributes")
-	fill(r.TagDigest[:], "tag digest")
 	fill(r.Salt[:], "salt")
 	fill(r.Answer[:], "answer")
 	return r
@@ -206,6 +213,9 @@ func TestDecoderBounds(t *testing.T) {
 			_, _ = d.segment(append(f[:headerSize:headerSize], body...), FrameHash{})
 		case frameKey:
 			_ = d.addKey(append(f[:headerSize:headerSize], body...))
+		case frameTags:
+			d.plain = body
+			_ = d.tagged(f, FrameHash{})
 		case frameName, frameClose, frameTypes:
 		}
 	})
@@ -250,7 +260,9 @@ func TestRecordLimits(t *testing.T) {
 	long := strings.Repeat("x", maxText+1)
 	for name, spoil := range map[string]func(*Record){
 		"counts of another shape": func(r *Record) { r.Counts = r.Counts[1:] },
-		"too many tags":           func(r *Record) { r.Tags = make([]SubjectTag, MaxInlineTags+1) },
+		"too many tags":           func(r *Record) { r.Tags = make([]SubjectTag, MaxTags+1) },
+		"another number of tags":  func(r *Record) { r.Tags = make([]SubjectTag, MaxInlineTags+1) },
+		"sealed for a moment":     func(r *Record) { r.Sealed = time.Millisecond },
 		"long text":               func(r *Record) { r.Application = long },
 		"long role":               func(r *Record) { r.Roles = []string{long} },
 		"long source":             func(r *Record) { r.Sources = []SourceAge{{Department: long}} },
@@ -292,16 +304,16 @@ func TestSetTags(t *testing.T) {
 		return out
 	}
 	var few, many, same, other Record
-	few.SetTags(tags(MaxInlineTags))
-	many.SetTags(tags(MaxInlineTags + 1))
-	shuffled := tags(MaxInlineTags + 1)
+	few.SetTags(tags(MaxTags))
+	many.SetTags(tags(MaxTags + 1))
+	shuffled := tags(MaxTags + 1)
 	shuffled[0], shuffled[5] = shuffled[5], shuffled[0]
 	same.SetTags(shuffled)
-	other.SetTags(tags(MaxInlineTags + 2))
-	if len(few.Tags) != MaxInlineTags || few.TagDigest != [16]byte{} || few.TagCount != MaxInlineTags {
+	other.SetTags(tags(MaxTags + 2))
+	if len(few.Tags) != MaxTags || few.TagDigest != [16]byte{} || few.TagCount != MaxTags {
 		t.Error("few tags are not inline")
 	}
-	if many.Tags != nil || many.TagDigest == [16]byte{} || many.TagCount != MaxInlineTags+1 {
+	if many.Tags != nil || many.TagDigest == [16]byte{} || many.TagCount != MaxTags+1 {
 		t.Error("many tags are not a digest")
 	}
 	if many.TagDigest != same.TagDigest || many.TagDigest == other.TagDigest {

@@ -42,6 +42,7 @@ type decoder struct {
 	keys   []*keyed
 	plain  []byte
 	refs   references // of the record read last
+	tags   *tagFrame  // read last
 
 	meaning []FrameHash
 }
@@ -58,6 +59,15 @@ type keyed struct {
 	names    []meant[string]
 }
 
+// tagFrame holds the tags of the record behind it.
+type tagFrame struct {
+	sequence uint64
+	key      byte
+	tags     []SubjectTag
+	hash     FrameHash
+	bytes    []byte // of the frame, where it is kept
+}
+
 // meant is a dictionary entry.
 type meant[T any] struct {
 	value     T
@@ -69,6 +79,7 @@ type meant[T any] struct {
 type references struct {
 	context, shape uint64
 	names          []uint64
+	tags           bool
 }
 
 // Disclosure is a frame with what opens it.
@@ -84,7 +95,7 @@ func (d *decoder) segment(f frame, hash FrameHash) (ordinal uint64, err error) {
 		return 0, errBody
 	}
 	p := parser{b: f.body()}
-	d.origin, d.keys, d.hash = p.text(), nil, hash
+	d.origin, d.keys, d.hash, d.tags = p.text(), nil, hash, nil
 	ordinal = p.uvarint()
 	d.base = p.varint()
 	if d.keep {
@@ -143,10 +154,30 @@ func (d *decoder) entry(f frame, hash FrameHash) error {
 		k.shapes = append(k.shapes, meant[Record]{p.shape(), hash, disclosed})
 	case frameName:
 		k.names = append(k.names, meant[string]{string(p.bytes(len(d.plain))), hash, disclosed})
+	case frameTags:
+		return d.tagged(f, hash)
 	case frameSegment, frameRecord, frameClose, frameKey, frameTypes:
 		return errBody
 	}
 	return p.end()
+}
+
+// tagged takes the tags of the record that comes next.
+func (d *decoder) tagged(f frame, hash FrameHash) error {
+	const size = len(SubjectTag{})
+	n := len(d.plain) / size
+	if len(d.plain)%size != 0 || n <= MaxInlineTags || n > MaxTags {
+		return errBody
+	}
+	t := &tagFrame{sequence: f.sequence(), key: f.key(), hash: hash, tags: make([]SubjectTag, n)}
+	for i := range t.tags {
+		copy(t.tags[i][:], d.plain[size*i:])
+	}
+	if d.keep {
+		t.bytes = append([]byte(nil), f...)
+	}
+	d.tags = t
+	return nil
 }
 
 // disclose keeps what opens the frame that was decrypted last.
@@ -170,6 +201,12 @@ func (p *parser) context() (r Record) {
 			r.Roles[i] = p.text()
 		}
 	}
+	seconds := p.uvarint()
+	if seconds > uint64(math.MaxInt64/time.Second) {
+		p.bad = true
+		return r
+	}
+	r.Sealed = time.Duration(seconds) * time.Second
 	return r
 }
 
@@ -219,12 +256,18 @@ func (d *decoder) record(f frame, e *Entry) error {
 	if d.plain, ok = d.decrypt(k.key, f, d.plain); !ok {
 		return errBody
 	}
+	if d.tags != nil && (d.tags.sequence != f.sequence() || d.tags.key != f.key()) {
+		d.tags = nil // of a record before
+	}
 	if e.Record, e.Time, err = d.parse(k, d.plain); err != nil {
 		return err
 	}
 	d.meaning = append(d.meaning[:0], d.hash, k.contexts[d.refs.context-1].hash, k.shapes[d.refs.shape-1].hash)
 	for _, id := range d.refs.names {
 		d.meaning = append(d.meaning, k.names[id-1].hash)
+	}
+	if d.refs.tags {
+		d.meaning = append(d.meaning, d.tags.hash)
 	}
 	if !d.holds(f, d.plain, d.meaning...) {
 		return errCommitment
@@ -241,7 +284,7 @@ func (d *decoder) parse(k *keyed, body []byte) (r Record, at time.Time, err erro
 	if p.bad || f&^allFlags != 0 || c-1 >= uint64(len(k.contexts)) || s-1 >= uint64(len(k.shapes)) {
 		return r, at, errBody
 	}
-	d.refs.context, d.refs.shape, d.refs.names = c, s, d.refs.names[:0]
+	d.refs.context, d.refs.shape, d.refs.names, d.refs.tags = c, s, d.refs.names[:0], f&hasTagFrame != 0
 	r = k.contexts[c-1].value
 	shape := &k.shapes[s-1].value
 	r.Operation, r.Document, r.Uses = shape.Operation, shape.Document, shape.Uses
@@ -262,6 +305,12 @@ func (d *decoder) parse(k *keyed, body []byte) (r Record, at time.Time, err erro
 			copy(r.Tags[i][:], p.bytes(len(r.Tags[i])))
 		}
 	}
+	if d.refs.tags {
+		if d.tags == nil || f&(hasTags|hasTagDigest) != 0 || f&hasTagCount == 0 {
+			return r, at, errBody
+		}
+		r.Tags = d.tags.tags
+	}
 	r.TagCount = uint64(len(r.Tags))
 	if f&hasSources != 0 {
 		r.Sources = p.sources(k.names, now, &d.refs.names)
@@ -277,6 +326,9 @@ func (d *decoder) parse(k *keyed, body []byte) (r Record, at time.Time, err erro
 	}
 	if f&hasTagCount != 0 {
 		r.TagCount = p.uvarint()
+	}
+	if d.refs.tags && r.TagCount != uint64(len(r.Tags)) {
+		return r, at, errBody
 	}
 	if f&hasTagDigest != 0 {
 		copy(r.TagDigest[:], p.bytes(len(r.TagDigest)))

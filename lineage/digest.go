@@ -1,7 +1,7 @@
 package lineage
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -27,12 +27,14 @@ func AnswerDigest(salt, data, errors []byte) (out [16]byte) {
 	return out
 }
 
-// SetTags puts tags into the record: themselves up to MaxInlineTags, a digest of
-// the sorted tags beyond. It sorts tags.
+// SetTags puts tags into the record: themselves up to MaxTags, a digest of the
+// sorted tags beyond. It sorts tags.
 func (r *Record) SetTags(tags []SubjectTag) {
-	slices.SortFunc(tags, func(a, b SubjectTag) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(tags, func(a, b SubjectTag) int {
+		return cmp.Compare(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:]))
+	})
 	r.Tags, r.TagCount, r.TagDigest = tags, uint64(len(tags)), [16]byte{}
-	if len(tags) <= MaxInlineTags {
+	if len(tags) <= MaxTags {
 		return
 	}
 	h := sha256.New()

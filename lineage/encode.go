@@ -3,6 +3,7 @@ package lineage
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -24,8 +25,14 @@ func (r *Record) check() error {
 	if len(r.Uses) > maxUses || len(r.Roles) > maxRoles || len(r.Sources) > maxSources {
 		return fmt.Errorf("%w: more than %d uses, %d roles or %d sources", ErrRecord, maxUses, maxRoles, maxSources)
 	}
-	if len(r.Tags) > MaxInlineTags {
-		return fmt.Errorf("%w: more than %d tags; see Record.SetTags", ErrRecord, MaxInlineTags)
+	if len(r.Tags) > MaxTags {
+		return fmt.Errorf("%w: more than %d tags; see Record.SetTags", ErrRecord, MaxTags)
+	}
+	if len(r.Tags) > MaxInlineTags && (r.TagCount != uint64(len(r.Tags)) || r.TagDigest != [16]byte{}) {
+		return fmt.Errorf("%w: its tags and their number do not agree; see Record.SetTags", ErrRecord)
+	}
+	if r.Sealed < 0 || r.Sealed%time.Second != 0 {
+		return fmt.Errorf("%w: sealed for no number of seconds", ErrRecord)
 	}
 	for _, s := range [...]string{
 		r.RequestID, r.Kind, r.Operation, r.Subject, r.Application, r.Department,
@@ -240,6 +247,10 @@ func (e *encoder) record(buf []byte, r *Record, now time.Time, startsGroup bool)
 		e.meaning = append(e.meaning, name.hash)
 	}
 
+	if len(r.Tags) > MaxInlineTags {
+		buf = e.tags(buf, d, r.Tags, started())
+		e.meaning = append(e.meaning, e.last)
+	}
 	first := started()
 	start := len(buf)
 	buf = e.begin(buf, d, frameRecord, first)
@@ -259,6 +270,18 @@ func (e *encoder) finish(frame []byte, d *dictionary, meaning ...FrameHash) {
 	measure(frame)
 	e.seal(d.key, frame, meaning...)
 	e.close(frame)
+}
+
+// tags appends the frame of the tags of the record that comes next.
+func (e *encoder) tags(buf []byte, d *dictionary, tags []SubjectTag, startsGroup bool) []byte {
+	start := len(buf)
+	buf = slices.Grow(buf, headerSize+commitSize+len(tags)*len(SubjectTag{}))
+	buf = e.begin(buf, d, frameTags, startsGroup)
+	for i := range tags {
+		buf = append(buf, tags[i][:]...)
+	}
+	e.finish(buf[start:], d)
+	return buf
 }
 
 // entry appends what stands in scratch to a dictionary.
@@ -286,7 +309,8 @@ const (
 	hasCase
 	hasTagCount
 	hasTagDigest
-	allFlags = 1<<iota - 1
+	hasTagFrame // tags stand in the frame before
+	allFlags    = 1<<iota - 1
 )
 
 func (r *Record) flags() (f uint64) {
@@ -299,8 +323,10 @@ func (r *Record) flags() (f uint64) {
 	set(r.Case != "", hasCase)
 	set(r.Counts != nil, hasCounts)
 	set(r.Rows != 0, hasRows)
-	set(len(r.Tags) != 0, hasTags)
-	set(r.TagCount != uint64(len(r.Tags)), hasTagCount)
+	many := len(r.Tags) > MaxInlineTags
+	set(len(r.Tags) != 0 && !many, hasTags)
+	set(r.TagCount != uint64(len(r.Tags)) || many, hasTagCount)
+	set(many, hasTagFrame)
 	set(r.TagDigest != [16]byte{}, hasTagDigest)
 	set(len(r.Sources) != 0, hasSources)
 	set(r.Salt != [16]byte{}, hasSalt)
@@ -432,6 +458,7 @@ func appendContext(b []byte, r *Record) []byte {
 	for _, s := range r.Roles {
 		b = appendText(b, s)
 	}
+	b = binary.AppendUvarint(b, uint64(r.Sealed/time.Second))
 	return b
 }
 

@@ -51,6 +51,7 @@ const (
 	frameRecord
 	frameClose // the log was closed in order; nothing follows in this file
 	frameKey   // dictionary: month, level and id of a data key
+	frameTags  // whom the next record is about, where they are many
 	frameTypes
 )
 

@@ -94,7 +94,9 @@ func (f *Frames) read() (frame, error) {
 
 // Disclose opens the record that Next gave last to whoever it is handed to, and
 // the frames that it cannot be read without: its segment's, its context, its
-// shape, and its sources' departments, in this order. It opens no other frame.
+// shape, and its sources' departments, in this order. Where the tags of a record
+// have a frame of their own, that comes last and stays closed: the record binds
+// it, and whom else it is about is not told. It opens no other frame.
 // Where the content is not readable, the record comes without an opening, and
 // alone.
 func (f *Frames) Disclose() (record Disclosure, meaning []Disclosure, content Content, err error) {
@@ -110,6 +112,9 @@ func (f *Frames) Disclose() (record Disclosure, meaning []Disclosure, content Co
 	meaning = append(meaning, d.head, k.contexts[d.refs.context-1].disclosed, k.shapes[d.refs.shape-1].disclosed)
 	for _, id := range d.refs.names {
 		meaning = append(meaning, k.names[id-1].disclosed)
+	}
+	if d.refs.tags {
+		meaning = append(meaning, Disclosure{Frame: d.tags.bytes})
 	}
 	return d.disclose(f.last), meaning, Readable, nil
 }

@@ -96,7 +96,7 @@ type Record struct {
 	Uses        []Use    // the shape; shared, not changed afterwards
 	Counts      []Counts // per use; nil when nothing was read
 	Rows        uint64
-	Tags        []SubjectTag // at most MaxInlineTags; more become TagDigest
+	Tags        []SubjectTag // at most MaxTags; of more, TagDigest
 	TagCount    uint64
 	TagDigest   [16]byte
 	Sources     []SourceAge // times are kept to the microsecond
@@ -105,13 +105,21 @@ type Record struct {
 	Salt        [16]byte    // drawn per record by the caller, for Answer
 	Answer      [16]byte    // AnswerDigest of the salt, data and errors
 	Level       schema.Rank // highest level touched
+	// Sealed is for how long the record is shown to nobody but auditors, in
+	// whole seconds from its time on; 0 for not at all.
+	Sealed time.Duration
 }
 
 // SubjectTag is a keyed, truncated fingerprint of a person's identifier.
 type SubjectTag [8]byte
 
-// MaxInlineTags is the most tags a record holds itself.
-const MaxInlineTags = 64
+// Limits of a record's tags. Up to MaxInlineTags stand in the record's own
+// frame, up to MaxTags in a frame before it, so that neither a page of records
+// nor a proof has to carry them.
+const (
+	MaxInlineTags = 64
+	MaxTags       = 1 << 18
+)
 
 // SourceAge is how old a department's data was.
 type SourceAge struct {

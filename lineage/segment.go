@@ -271,7 +271,7 @@ func (s *scanner) accept(f frame) error {
 		}
 	case frameKey:
 		err = s.decoder.addKey(f)
-	case frameContext, frameShape, frameName:
+	case frameContext, frameShape, frameName, frameTags:
 		err = s.decoder.entry(f, s.chain.last)
 	case frameRecord:
 		_, err = s.decoder.under(f)

@@ -31,6 +31,7 @@ const (
 	typeRecord
 	typeClose
 	typeKey
+	typeTags
 )
 
 // digest is a SHA-256.
@@ -67,7 +68,7 @@ func (f frame) fault() string {
 		return "the length of the frame is wrong"
 	case binary.LittleEndian.Uint32(f.bytes) != crc32.Checksum(f.bytes[4:], crc32.MakeTable(crc32.Castagnoli)):
 		return "the checksum of the frame is wrong"
-	case f.kind() < typeSegment || f.kind() > typeKey:
+	case f.kind() < typeSegment || f.kind() > typeTags:
 		return fmt.Sprintf("a frame of type %d is not known", f.kind())
 	}
 	return ""

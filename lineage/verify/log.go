@@ -35,6 +35,15 @@ type log struct {
 	begun bool
 	head  entryOf[head]
 	keys  []*segmentKey
+	tags  tagFrame // read last
+}
+
+// tagFrame is a frame of the tags of the record behind it.
+type tagFrame struct {
+	hash     digest
+	sequence uint64
+	key      byte
+	count    uint64
 }
 
 // entryOf is a frame's hash and what its body says.
@@ -234,7 +243,7 @@ func (l *log) readKeyed(f frame) error {
 	opening := k.data.open(f)
 	if f.kind() == typeRecord {
 		l.opened++
-		meaning, err := l.refer(k, opening[blindSize:])
+		meaning, err := l.refer(k, f, opening[blindSize:])
 		if err != nil {
 			return err
 		}
@@ -250,6 +259,12 @@ func (l *log) readKeyed(f frame) error {
 		return define(&k.contexts, l.last, text, parseContext)
 	case typeShape:
 		return define(&k.shapes, l.last, text, parseShape)
+	case typeTags:
+		l.tags = tagFrame{l.last, f.sequence(), f.key(), uint64(len(text) / 8)}
+		if len(text)%8 != 0 || l.tags.count <= inlineTags {
+			return errBody
+		}
+		return nil
 	}
 	k.names = append(k.names, entryOf[string]{l.last, string(text)})
 	return nil
@@ -273,12 +288,12 @@ func (l *log) begin(f frame) error {
 	}
 	l.begun, l.origin = true, h.origin
 	l.head = entryOf[head]{l.last, h}
-	l.keys = nil
+	l.keys, l.tags = nil, tagFrame{}
 	return nil
 }
 
 // refer gives the hashes of the frames that a record cannot be read without.
-func (l *log) refer(k *segmentKey, text []byte) ([]digest, error) {
+func (l *log) refer(k *segmentKey, f frame, text []byte) ([]digest, error) {
 	b, err := parseRecord(text, func(shape uint64) (int, bool) {
 		if shape-1 >= uint64(len(k.shapes)) {
 			return 0, false
@@ -297,6 +312,12 @@ func (l *log) refer(k *segmentKey, text []byte) ([]digest, error) {
 			return nil, errBody
 		}
 		out = append(out, k.names[id-1].hash)
+	}
+	if b.tagged {
+		if l.tags.sequence != f.sequence() || l.tags.key != f.key() || l.tags.count != b.TagCount {
+			return nil, errBody
+		}
+		out = append(out, l.tags.hash)
 	}
 	return out, nil
 }

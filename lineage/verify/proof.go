@@ -154,16 +154,24 @@ func (p *Proof) open(out *Proven, record frame, opening []byte) error {
 	}
 	texts := make([][]byte, len(p.Meaning))
 	hashes := make([]digest, len(p.Meaning))
+	tagged := false
 	for i := range p.Meaning {
 		kind := byte(typeName)
 		if i < 3 {
 			kind = [...]byte{typeSegment, typeContext, typeShape}[i]
 		}
+		if i >= 3 && i == len(p.Meaning)-1 && p.Meaning[i].Opening == "" {
+			// The tags of a record with many stay closed; only that they are
+			// these is shown.
+			kind, tagged = typeTags, true
+		}
 		f, opening, err := p.Meaning[i].frame(kind)
 		if err != nil {
 			return err
 		}
-		hashes[i] = f.hash()
+		if hashes[i] = f.hash(); kind == typeTags {
+			continue
+		}
 		if texts[i] = f.body(); i > 0 {
 			if texts[i], err = plaintext(f, opening); err != nil {
 				return err
@@ -181,8 +189,11 @@ func (p *Proof) open(out *Proven, record frame, opening []byte) error {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return errBody
 	}
-	if len(b.names) != len(texts)-3 {
-		return errors.New("the record names another number of departments than the proof has")
+	if tagged {
+		texts = texts[:len(texts)-1]
+	}
+	if len(b.names) != len(texts)-3 || b.tagged != tagged {
+		return errors.New("the record refers to other frames than the proof has")
 	}
 	names := make([]string, len(b.names))
 	for i := range names {

@@ -39,6 +39,10 @@ type Record struct {
 	Sources     []Source  `json:"sources,omitempty"`
 	Salt        string    `json:"salt,omitempty"`
 	Answer      string    `json:"answer,omitempty"`
+	// SealedUntil is until when the record is shown to auditors alone.
+	SealedUntil *time.Time `json:"sealedUntil,omitempty"`
+
+	sealed uint64 // seconds
 }
 
 // Use is a field that was read, for what, and how its cells fared.
@@ -96,6 +100,10 @@ func parseContext(body []byte) (r Record, err error) {
 	for range p.count() {
 		r.Roles = append(r.Roles, p.text())
 	}
+	r.sealed = p.uvarint()
+	if r.sealed > math.MaxInt64/uint64(time.Second) {
+		return r, errBody
+	}
 	return r, p.end()
 }
 
@@ -147,14 +155,19 @@ const (
 	hasCase
 	hasTagCount
 	hasTagDigest
+	hasTagFrame
 	allFlags = 1<<iota - 1
 )
+
+// inlineTags is the most tags that stand in a record itself.
+const inlineTags = 64
 
 // references are the ids by which a record refers to what stood before it in
 // its segment, each from 1 up.
 type references struct {
 	context, shape uint64
 	names          []uint64
+	tagged         bool // its tags stand in the frame before it
 }
 
 // body is a record's own part; names of what it refers to are filled in by
@@ -219,6 +232,10 @@ func parseRecord(b []byte, uses func(shape uint64) (int, bool)) (out body, err e
 	if f&hasTagDigest != 0 {
 		out.TagDigest = hex.EncodeToString(p.bytes(16))
 	}
+	out.tagged = f&hasTagFrame != 0
+	if out.tagged && (f&(hasTags|hasTagDigest) != 0 || f&hasTagCount == 0) || len(out.Tags) > inlineTags {
+		return out, errBody
+	}
 	return out, p.end()
 }
 
@@ -243,6 +260,10 @@ func (b *body) with(position string, h head, context, shape Record, names []stri
 	r.Level, r.Kind, r.Application, r.Department = context.Level, context.Kind, context.Application, context.Department
 	r.Purpose, r.Status, r.Code = context.Purpose, context.Status, context.Code
 	r.Schema, r.Policy, r.Roles = context.Schema, context.Policy, context.Roles
+	if context.sealed > 0 {
+		until := r.Time.Add(time.Duration(context.sealed) * time.Second)
+		r.SealedUntil = &until
+	}
 	r.Operation, r.Document = shape.Operation, shape.Document
 	r.Uses = append([]Use(nil), shape.Uses...)
 	if b.counted {
