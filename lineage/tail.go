@@ -148,6 +148,9 @@ func (o TailOptions) printText(w io.Writer, e *Entry) error {
 	if r.TagCount > 0 {
 		line = append(line, plural(r.TagCount, "person tag"))
 	}
+	if r.Sealed > 0 {
+		line = append(line, "sealed until "+e.Time.Add(r.Sealed).UTC().Format(time.RFC3339))
+	}
 	if _, err := io.WriteString(w, strings.Join(line, "  ")+"\n"); err != nil {
 		return err
 	}
@@ -272,6 +275,7 @@ type tailEntry struct {
 	Tags        []string     `json:"tags,omitempty"`
 	TagCount    uint64       `json:"tagCount"`
 	TagDigest   string       `json:"tagDigest,omitempty"`
+	SealedUntil string       `json:"sealedUntil,omitempty"`
 	Sources     []tailSource `json:"sources,omitempty"`
 	Salt        string       `json:"salt,omitempty"`
 	Answer      string       `json:"answer,omitempty"`
@@ -333,6 +337,9 @@ func (o TailOptions) printJSON(w io.Writer, e *Entry) error {
 		if i < len(r.Counts) {
 			t.Uses[i].Clear, t.Uses[i].Masked, t.Uses[i].Withheld = r.Counts[i].Clear, r.Counts[i].Masked, r.Counts[i].Withheld
 		}
+	}
+	if r.Sealed > 0 {
+		t.SealedUntil = e.Time.Add(r.Sealed).UTC().Format(time.RFC3339Nano)
 	}
 	for i := range r.Tags {
 		t.Tags = append(t.Tags, hex.EncodeToString(r.Tags[i][:]))

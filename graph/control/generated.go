@@ -621,8 +621,10 @@ type PolicyChange {
   field(coordinate: String!, from: String, to: String): FieldReport
   """
   凭证 · One record with its proof, by the receipt of an answer (node-a/7/184467):
-  to the reader whose answer it was, and to auditors. Null where an auditor names
-  a record that is not there.
+  to the reader whose answer it was, and to auditors. To a person whom it is
+  about, by the receipt in aboutMe: the proof that there is this record, without
+  its content, and the node's signed statement of what it says of him. Null where
+  an auditor names a record that is not there.
   """
   receipt(id: String!): Receipt
   "谁查过我 · Who read data about the reader himself, newest first."
@@ -703,6 +705,8 @@ type ReadRecord {
   level: String!
   schema: String!
   policy: String!
+  "Until when the record is shown to auditors alone; null where it never was sealed."
+  sealedUntil: String
   rows: String
   "Persons whom the record is about, found or not."
   people: String
@@ -774,7 +778,7 @@ type AboutMe {
 
 "One look at data about the reader."
 type ReadAboutMe {
-  "With it, weir lineage prove shows that this record is in the ledger."
+  "receipt(id:) gives the proof of it to download, with this id."
   receipt: String!
   time: String!
   "The office that looked; null when its token named none."
@@ -815,9 +819,11 @@ type Receipt {
   signed: Boolean!
   "Whether a checkpoint of the ledger covers it; within seconds of the answer."
   included: Boolean!
+  "Whether the proof opens the record. Else it proves that there is one, and bears the node's statement."
+  opened: Boolean!
   """
   The proof, to be kept as it is, byte for byte, and checked offline with
-  weir lineage verify --proof. It holds the record.
+  weir lineage verify --proof.
   """
   proof: String!
 }
@@ -1339,6 +1345,8 @@ func (ec *executionContext) childFields_ReadRecord(ctx context.Context, field gr
 		return ec.fieldContext_ReadRecord_schema(ctx, field)
 	case "policy":
 		return ec.fieldContext_ReadRecord_policy(ctx, field)
+	case "sealedUntil":
+		return ec.fieldContext_ReadRecord_sealedUntil(ctx, field)
 	case "rows":
 		return ec.fieldContext_ReadRecord_rows(ctx, field)
 	case "people":
@@ -1357,6 +1365,8 @@ func (ec *executionContext) childFields_Receipt(ctx context.Context, field graph
 		return ec.fieldContext_Receipt_signed(ctx, field)
 	case "included":
 		return ec.fieldContext_Receipt_included(ctx, field)
+	case "opened":
+		return ec.fieldContext_Receipt_opened(ctx, field)
 	case "proof":
 		return ec.fieldContext_Receipt_proof(ctx, field)
 	}
@@ -6941,6 +6951,29 @@ func (ec *executionContext) fieldContext_ReadRecord_policy(_ context.Context, fi
 	return graphql.NewScalarFieldContext("ReadRecord", field, false, false, "String")
 }
 
+func (ec *executionContext) _ReadRecord_sealedUntil(ctx context.Context, field graphql.CollectedField, obj *ReadRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReadRecord_sealedUntil(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SealedUntil, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReadRecord_sealedUntil(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReadRecord", field, false, false, "String")
+}
+
 func (ec *executionContext) _ReadRecord_rows(ctx context.Context, field graphql.CollectedField, obj *ReadRecord) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7085,6 +7118,29 @@ func (ec *executionContext) _Receipt_included(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_Receipt_included(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Receipt", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _Receipt_opened(ctx context.Context, field graphql.CollectedField, obj *Receipt) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Receipt_opened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Opened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Receipt_opened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Receipt", field, false, false, "Boolean")
 }
 
@@ -11059,6 +11115,11 @@ func (ec *executionContext) _ReadRecord(ctx context.Context, sel ast.SelectionSe
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "sealedUntil":
+			out.Values[i] = ec._ReadRecord_sealedUntil(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "rows":
 			out.Values[i] = ec._ReadRecord_rows(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -11114,6 +11175,11 @@ func (ec *executionContext) _Receipt(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "included":
 			out.Values[i] = ec._Receipt_included(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "opened":
+			out.Values[i] = ec._Receipt_opened(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

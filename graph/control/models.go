@@ -323,7 +323,7 @@ type Query struct {
 
 // One look at data about the reader.
 type ReadAboutMe struct {
-	// With it, weir lineage prove shows that this record is in the ledger.
+	// receipt(id:) gives the proof of it to download, with this id.
 	Receipt string `json:"receipt"`
 	Time    string `json:"time"`
 	// The office that looked; null when its token named none.
@@ -387,10 +387,12 @@ type ReadRecord struct {
 	Status   *string  `json:"status,omitempty"`
 	Code     *string  `json:"code,omitempty"`
 	// The highest level used: of all fields, or of those shown to an owner.
-	Level  string  `json:"level"`
-	Schema string  `json:"schema"`
-	Policy string  `json:"policy"`
-	Rows   *string `json:"rows,omitempty"`
+	Level  string `json:"level"`
+	Schema string `json:"schema"`
+	Policy string `json:"policy"`
+	// Until when the record is shown to auditors alone; null where it never was sealed.
+	SealedUntil *string `json:"sealedUntil,omitempty"`
+	Rows        *string `json:"rows,omitempty"`
 	// Persons whom the record is about, found or not.
 	People *string     `json:"people,omitempty"`
 	Fields []FieldRead `json:"fields"`
@@ -403,8 +405,10 @@ type Receipt struct {
 	Signed bool `json:"signed"`
 	// Whether a checkpoint of the ledger covers it; within seconds of the answer.
 	Included bool `json:"included"`
+	// Whether the proof opens the record. Else it proves that there is one, and bears the node's statement.
+	Opened bool `json:"opened"`
 	// The proof, to be kept as it is, byte for byte, and checked offline with
-	// weir lineage verify --proof. It holds the record.
+	// weir lineage verify --proof.
 	Proof string `json:"proof"`
 }
 

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"time"
-
 	"github.com/weir-data/weir/graph/exec"
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/keyring"
@@ -18,15 +16,11 @@ func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, receipt
 		owners[id] = d.Owner
 	}
 	purposes := make(map[string]control.Purpose, len(c.Purposes))
-	sealed := make(map[string]time.Duration)
 	for _, p := range c.Purposes {
 		purposes[p.ID] = control.Purpose{Titles: control.Titles{ZH: p.ZH, EN: p.EN}, Basis: p.Basis}
-		if p.Sealed > 0 {
-			sealed[p.ID] = p.Sealed
-		}
 	}
 	return control.New(control.Config{
-		Lineage:     control.Lineage{Index: asked, Receipts: receipts, Keys: keys, Owners: owners, Sealed: sealed},
+		Lineage:     control.Lineage{Index: asked, Receipts: receipts, Keys: keys, Owners: owners, Sealed: sealed(c)},
 		Departments: departments, Purposes: purposes, Ages: ages, Policies: policies, Report: report,
 		Offices: control.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 	})

@@ -239,6 +239,9 @@ func (s *streams) verifyProof(path string, o verify.Options) error {
 	} else {
 		s.printf("ok  %s at %s\n", p.Record.Position, p.Record.Time.Format(time.RFC3339))
 	}
+	for _, line := range p.Statement {
+		s.printf("    the node states: %s\n", line)
+	}
 	if p.Signed {
 		s.printf("    the node signed its receipt\n")
 	}
@@ -249,6 +252,10 @@ func (s *streams) verifyProof(path string, o verify.Options) error {
 	}
 	for _, w := range p.Witnessed {
 		s.printf("    cosigned by %s\n", w)
+	}
+	if p.Statement != nil {
+		s.printf("    the record itself is closed in this proof: it is for auditors and for its reader\n")
+		return nil
 	}
 	if p.Closed {
 		s.printf("    the record is closed in this proof: it was redacted, or written without the reading key\n")
@@ -272,6 +279,9 @@ func (s *streams) describe(r *verify.Record) {
 	line("purpose", r.Purpose)
 	line("status", r.Status)
 	line("code", r.Code)
+	if r.SealedUntil != nil {
+		line("sealed until", r.SealedUntil.Format(time.RFC3339))
+	}
 	s.printf("    %-12s %d\n", "rows", r.Rows)
 	for _, u := range r.Uses {
 		s.printf("    %-12s %q of %q: clear %d, masked %d, withheld %d\n", u.Use, u.Coordinate, u.Department, u.Clear, u.Masked, u.Withheld)

@@ -151,13 +151,24 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Data: data, Control: control,
 		Generations: n.revisions, Authenticator: auth, Revocations: revocations, Offices: gateway.OfficesOf(c.Offices),
 		Ledger: gateway.LedgerOf(ledger), Keys: ring,
-		Durability: durability(c), Purposes: c.PurposeIDs(),
+		Durability: durability(c), Purposes: c.PurposeIDs(), Sealed: sealed(c),
 		BodyLimit: c.Limits.Body, Concurrent: c.Limits.Concurrent,
 		QueueTimeout: c.Server.QueueTimeout, RequestTimeout: c.Server.RequestTimeout,
 		Console: page, MetricsElsewhere: c.Server.Metrics != "",
 		Metrics: metrics, Log: n.log, Now: time.Now,
 	})
 	return err
+}
+
+// sealed is for how long reads are sealed, by purpose.
+func sealed(c *config.Config) map[string]time.Duration {
+	out := make(map[string]time.Duration)
+	for _, p := range c.Purposes {
+		if p.Sealed > 0 {
+			out[p.ID] = p.Sealed
+		}
+	}
+	return out
 }
 
 // openKeys loads the key ring, or makes one for a new node. A ring that is gone

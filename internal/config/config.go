@@ -145,7 +145,8 @@ type Purpose struct {
 	Basis string `yaml:"basis"`
 	// Sealed keeps reads for this purpose from owners and from the persons whom
 	// they are about until they are that old, such as 2160h for an
-	// investigation; 0 for not at all. Auditors see them.
+	// investigation; 0 for not at all. Auditors see them. Each record says for how
+	// long it is sealed, so that a change here is for reads to come.
 	Sealed time.Duration `yaml:"sealed"`
 }
 

@@ -109,6 +109,7 @@ func (c *Config) checkRegistries(v *checker) {
 	for _, p := range c.Purposes {
 		v.when(!isName(p.ID), "purposes", fmt.Sprintf("purpose %q is not a name", p.ID), "letters, digits, - and _")
 		v.when(purposes[p.ID], "purposes", fmt.Sprintf("purpose %q is registered twice", p.ID), "")
+		v.when(p.Sealed%time.Second != 0, "purposes", fmt.Sprintf("purpose %q is sealed for no number of seconds", p.ID), "such as 2160h")
 		v.when(p.Sealed < 0, "purposes", fmt.Sprintf("purpose %q is sealed for a negative time", p.ID), "such as 2160h")
 		v.when(p.Basis == "", "purposes", fmt.Sprintf("purpose %q has no legal basis", p.ID), "add basis")
 		purposes[p.ID] = true

@@ -58,6 +58,9 @@ type Config struct {
 	Durability []lineage.Durability
 	// Purposes are the registered ones.
 	Purposes []string
+	// Sealed is for how long records are shown to auditors alone, by purpose, in
+	// whole seconds.
+	Sealed map[string]time.Duration
 	// BodyLimit bounds a request's body in bytes.
 	BodyLimit int
 	// Concurrent bounds the requests executed at once, and the streams open at

@@ -28,6 +28,7 @@ func (f *Front) record(x *exchange, o *outcome) *lineage.Record {
 		Roles: s.Roles, Attributes: f.attributes(s.Attributes), Purpose: x.request.Purpose,
 		Schema: x.request.Generation.Catalogue.Revision, Policy: x.request.Generation.Policy, Document: reads.Document,
 		Status: o.status, Code: string(o.code), Level: reads.Level,
+		Sealed:  f.cfg.Sealed[x.request.Purpose],
 		Sources: reads.Sources,
 	}
 	if x.request.Case != "" {

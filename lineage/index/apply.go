@@ -146,6 +146,9 @@ func (w *writer) close() {
 	clear(w.statements)
 }
 
+// maxTags bounds the persons of a batch: a record may name a thousand.
+const maxTags = 1 << 16
+
 // step applies one batch and tells how many records it had.
 func (w *writer) step(ctx context.Context) (int, error) {
 	if w.reader == nil {
@@ -154,7 +157,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		}
 	}
 	entries := make([]lineage.Entry, 0, 64)
-	for len(entries) < w.index.cfg.Batch {
+	for tags := 0; len(entries) < w.index.cfg.Batch && tags < maxTags; {
 		e, err := w.reader.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -166,6 +169,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("%w: record %s is sealed", ErrReadingKey, e.Position)
 		}
 		entries = append(entries, e)
+		tags += len(e.Record.Tags)
 	}
 	if len(entries) == 0 {
 		return 0, w.built(ctx)

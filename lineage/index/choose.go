@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 )
 
 // choice is a tally that a filter fits.
@@ -86,30 +85,22 @@ func (q *query) collect(ctx context.Context, statement string, args []any) (some
 
 // seal finds the tallies whose newer records are not shown.
 func (q *query) seal(ctx context.Context) error {
-	if len(q.filter.Sealed) == 0 {
+	if q.filter.Open.IsZero() {
 		return nil
 	}
-	before := make(map[string]int64)
-	w := &where{}
-	marks := make([]string, len(q.filter.Sealed))
-	for i, s := range q.filter.Sealed {
-		before[s.Purpose] = s.Before.UnixMicro()
-		marks[i] = w.arg(s.Purpose)
-	}
 	rows, err := q.index.db.QueryContext(ctx,
-		`SELECT t.id, c.purpose FROM context c JOIN pair p ON p.context = c.id JOIN tally t ON t.pair = p.id WHERE c.purpose IN (`+strings.Join(marks, ", ")+`)`, w.args...)
+		`SELECT t.id, c.sealed FROM context c JOIN pair p ON p.context = c.id JOIN tally t ON t.pair = p.id WHERE c.sealed > 0`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
 	q.closed = make(map[int64]int64)
 	for rows.Next() {
-		var tally int64
-		var purpose string
-		if err := rows.Scan(&tally, &purpose); err != nil {
+		var tally, seconds int64
+		if err := rows.Scan(&tally, &seconds); err != nil {
 			return err
 		}
-		q.closed[tally] = before[purpose]
+		q.closed[tally] = q.filter.Open.UnixMicro() - microsPerSecond*seconds + 1
 	}
 	return rows.Err()
 }

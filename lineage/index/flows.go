@@ -39,12 +39,13 @@ type Flow struct {
 type FlowFilter struct {
 	Department, Type, Field string
 	From, To                time.Time
-	Sealed                  []Seal
+	// Open leaves out the days that are not wholly open at that time; see
+	// [Filter].
+	Open time.Time
 }
 
 // Flows tells where a department's fields went. It reads figures per day, not
-// records. Figures of a sealed purpose's days that are not wholly open yet are
-// left out.
+// records. Figures of sealed records are shown when their whole day is open.
 func (x *Index) Flows(ctx context.Context, f FlowFilter) ([]Flow, error) {
 	flows, err := x.flowsOf(ctx, &f)
 	if err != nil || len(flows) == 0 {
@@ -173,11 +174,9 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, er
 		w.add("r.day < %", day(f.To.Add(24*time.Hour-time.Microsecond)))
 	}
 	sealed := ""
-	if len(f.Sealed) > 0 {
+	if !f.Open.IsZero() {
 		sealed = " JOIN tally t ON t.id = r.tally JOIN pair p ON p.id = t.pair JOIN context c ON c.id = p.context"
-		for _, s := range f.Sealed {
-			w.add("(c.purpose <> % OR r.day < %)", s.Purpose, day(s.Before))
-		}
+		w.add("(c.sealed = 0 OR (r.day + 1) * % + c.sealed * % <= %)", int64(microsPerDay), int64(microsPerSecond), f.Open.UnixMicro())
 	}
 	rows, err := x.db.QueryContext(ctx,
 		`SELECT r.tally, r.reads, r.uncounted, r.first, r.last, r.cells, r.people FROM rollup r`+sealed+` WHERE `+w.text()+` ORDER BY r.tally, r.day`, w.args...)

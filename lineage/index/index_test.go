@@ -127,6 +127,9 @@ func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry
 			Department: pick(r, consumers), Roles: []string{"a", "b"}[:r.IntN(3)], Purpose: pick(r, purposes), Schema: "s1", Policy: "r" + strconv.Itoa(r.IntN(2)),
 			Uses: pick(r, all), Status: "ok", Rows: uint64(r.IntN(9)),
 		}
+		if record.Purpose == "investigation" {
+			record.Sealed = 3 * time.Hour
+		}
 		if len(record.Uses) == 0 {
 			record.Kind, record.Status, record.Code = "refused", "refused", "FORBIDDEN"
 		} else {
@@ -214,7 +217,7 @@ func expected(f *Filter, entries []lineage.Entry) (out []uint64) {
 			f.Kind != "" && f.Kind != r.Kind || f.Request != "" && f.Request != r.RequestID ||
 			!f.From.IsZero() && e.Time.Before(f.From) || !f.To.IsZero() && !e.Time.Before(f.To) ||
 			f.Tag != nil && !slices.Contains(r.Tags, *f.Tag) ||
-			slices.ContainsFunc(f.Sealed, func(s Seal) bool { return s.Purpose == r.Purpose && !e.Time.Before(s.Before) }) {
+			!f.Open.IsZero() && r.Sealed > 0 && e.Time.Add(r.Sealed).After(f.Open) {
 			continue
 		}
 		fits := f.Any && f.Department == "" && f.Type == "" && f.Field == "" && f.MinLevel == 0
@@ -260,7 +263,7 @@ func randomFilter(r *rand.Rand, entries []lineage.Entry) Filter {
 		f.To = some()
 	}
 	if r.IntN(4) == 0 {
-		f.Sealed = []Seal{{Purpose: "investigation", Before: some()}}
+		f.Open = some().Add(time.Hour)
 	}
 	if r.IntN(6) == 0 {
 		tag := tagOf(r.IntN(100))
@@ -317,7 +320,7 @@ func sameRecord(t *testing.T, f *Filter, got *Read, want *lineage.Entry) {
 	if got.Position != want.Position || !got.Time.Equal(want.Time) || got.Request != w.RequestID || got.Kind != w.Kind || got.Operation != w.Operation ||
 		got.Document != w.Document || got.Subject != w.Subject || got.Application != w.Application || got.Consumer != w.Department ||
 		!slices.Equal(got.Roles, w.Roles) || got.Purpose != w.Purpose || got.Status != w.Status || got.Code != w.Code || got.Level != w.Level ||
-		got.Schema != w.Schema || got.Policy != w.Policy || got.Rows != w.Rows || got.People != w.TagCount {
+		got.Schema != w.Schema || got.Policy != w.Policy || got.Sealed != w.Sealed || got.Rows != w.Rows || got.People != w.TagCount {
 		t.Fatalf("the record differs:\n%+v\n%+v", got, want)
 	}
 	var fields []Field
@@ -351,11 +354,11 @@ func TestSealedIsAsAbsent(t *testing.T) {
 		r := seeded(t)
 		x, entries := opened(t, cfg, r, 300)
 		before := entries[100].Time
-		f := Filter{Any: true, Sealed: []Seal{{Purpose: "investigation", Before: before}}}
+		f := Filter{Any: true, Open: before}
 		sealed := map[uint64]bool{}
 		for i := range entries {
 			e := &entries[i]
-			sealed[e.Position.Sequence] = e.Record.Purpose == "investigation" && !e.Time.Before(before)
+			sealed[e.Position.Sequence] = e.Record.Sealed > 0 && e.Time.Add(e.Record.Sealed).After(before)
 		}
 		var after *Place
 		for {
@@ -392,7 +395,7 @@ func TestFlows(t *testing.T) {
 					f.To = start.Add(time.Duration(r.IntN(48)) * time.Hour).Truncate(24 * time.Hour)
 				}
 				if r.IntN(2) == 0 {
-					f.Sealed = []Seal{{Purpose: "investigation", Before: start.Add(3 * time.Hour).Truncate(24 * time.Hour)}}
+					f.Open = start.Add(time.Duration(r.IntN(30)) * time.Hour)
 				}
 				got, err := x.Flows(t.Context(), f)
 				if err != nil {
@@ -428,7 +431,7 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 		e := &entries[i]
 		r := &e.Record
 		if !f.From.IsZero() && e.Time.Before(f.From) || !f.To.IsZero() && !e.Time.Before(f.To) ||
-			slices.ContainsFunc(f.Sealed, func(s Seal) bool { return s.Purpose == r.Purpose && !e.Time.Before(s.Before) }) {
+			!f.Open.IsZero() && r.Sealed > 0 && e.Time.Truncate(24*time.Hour).Add(24*time.Hour+r.Sealed).After(f.Open) {
 			continue
 		}
 		for j, u := range r.Uses {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-data/weir/lineage"
 )
@@ -92,16 +93,17 @@ func (b *batch) context(ctx context.Context, r *lineage.Record) (int64, error) {
 	h := &b.hash
 	h.text(r.Kind, r.Application, r.Department, r.Purpose, r.Status, r.Code, r.Schema, r.Policy)
 	h.number(uint64(r.Level))
+	h.number(uint64(r.Sealed / time.Second))
 	h.text(r.Roles...)
 	key := h.sum()
 	if n, ok := b.names.contexts[key]; ok {
 		return n, nil
 	}
 	n, _, err := b.id(ctx,
-		`INSERT INTO context (digest, kind, application, department, roles, purpose, status, code, level, schema_revision, policy_revision)
-		 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (digest) DO NOTHING`,
+		`INSERT INTO context (digest, kind, application, department, roles, purpose, status, code, level, schema_revision, policy_revision, sealed)
+		 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (digest) DO NOTHING`,
 		`SELECT id FROM context WHERE digest = $1`, []any{key[:]},
-		r.Kind, r.Application, r.Department, strings.Join(r.Roles, "\n"), r.Purpose, r.Status, r.Code, int64(r.Level), r.Schema, r.Policy)
+		r.Kind, r.Application, r.Department, strings.Join(r.Roles, "\n"), r.Purpose, r.Status, r.Code, int64(r.Level), r.Schema, r.Policy, int64(r.Sealed/time.Second))
 	if err != nil {
 		return 0, err
 	}

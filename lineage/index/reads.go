@@ -30,18 +30,10 @@ type Filter struct {
 	Request string
 	// From and To bound the time: From <= t < To.
 	From, To time.Time
-	// Sealed are purposes whose records are not shown until their time; see
-	// [Seal].
-	Sealed []Seal
+	// Open leaves out records that are sealed at that time; zero for none.
+	Open time.Time
 	// Tag chooses records about one person.
 	Tag *lineage.SubjectTag
-}
-
-// Seal keeps the records of a purpose out of every answer until they are that
-// old.
-type Seal struct {
-	Purpose string
-	Before  time.Time // records before this instant are open
 }
 
 // Read is one record as the index has it.
@@ -68,6 +60,9 @@ type Read struct {
 	// Shared is set where the filter names a department and the record used
 	// fields of another: what it says as a whole is then not that one's alone.
 	Shared bool
+	// Sealed is for how long from its time on the record is shown to auditors
+	// alone.
+	Sealed time.Duration
 }
 
 // Field is a use of a field by a record.
@@ -290,19 +285,19 @@ func (q *query) pairOf(ctx context.Context, tally int64) (*pairInfo, error) {
 		return p, nil
 	}
 	p := &pairInfo{}
-	var shape, level int64
+	var shape, level, sealed int64
 	var roles string
 	r := &p.read
 	err := q.index.db.QueryRowContext(ctx,
-		`SELECT c.kind, c.application, c.department, c.roles, c.purpose, c.status, c.code, c.level, c.schema_revision, c.policy_revision,
+		`SELECT c.kind, c.application, c.department, c.roles, c.purpose, c.status, c.code, c.level, c.schema_revision, c.policy_revision, c.sealed,
 		 s.id, s.operation, s.document
 		 FROM tally t JOIN pair p ON p.id = t.pair JOIN context c ON c.id = p.context JOIN shape s ON s.id = p.shape WHERE t.id = $1`, tally).
-		Scan(&r.Kind, &r.Application, &r.Consumer, &roles, &r.Purpose, &r.Status, &r.Code, &level, &r.Schema, &r.Policy,
+		Scan(&r.Kind, &r.Application, &r.Consumer, &roles, &r.Purpose, &r.Status, &r.Code, &level, &r.Schema, &r.Policy, &sealed,
 			&shape, &r.Operation, &r.Document)
 	if err != nil {
 		return nil, fmt.Errorf("tally %d: %w", tally, err)
 	}
-	r.Level = schema.Rank(level)
+	r.Level, r.Sealed = schema.Rank(level), time.Duration(sealed)*time.Second
 	if roles != "" {
 		r.Roles = strings.Split(roles, "\n")
 	}

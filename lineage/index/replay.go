@@ -46,6 +46,12 @@ type UsageFilter struct {
 	Sealed   []Seal
 }
 
+// Seal keeps the days of a purpose out until they are that old.
+type Seal struct {
+	Purpose string
+	Before  time.Time // days before this instant's are open
+}
+
 // Usages gives what was done in those days. It reads the rollups of tallies and days,
 // so what it costs follows how many kinds of readers and operations there are,
 // and not how often they came. Days of a sealed purpose that are not wholly open

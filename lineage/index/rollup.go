@@ -15,7 +15,10 @@ import (
 	"github.com/weir-data/weir/lineage"
 )
 
-const microsPerDay = 24 * 60 * 60 * 1_000_000
+const (
+	microsPerSecond = 1_000_000
+	microsPerDay    = 24 * 60 * 60 * microsPerSecond
+)
 
 // sketchPrecision gives 4,096 registers: exact for a few hundred people, and
 // within about 1.6 % above.

@@ -64,6 +64,9 @@ func newTraffic(seed uint64, records, days, times, pairs, readers, people int) *
 			Roles: []string{"role-" + strconv.Itoa(g.r.IntN(20))}, Purpose: "purpose-" + strconv.Itoa(g.r.IntN(10)), Schema: "schema-1",
 			Policy: "policy-" + strconv.Itoa(g.r.IntN(5)), Status: "ok", Level: 3,
 		}}
+		if p.record.Purpose == "purpose-3" {
+			p.record.Sealed = 24 * time.Hour
+		}
 		k := g.r.IntN(len(shapes))
 		p.record.Uses, p.record.Operation, p.record.Document = shapes[k], "operation"+strconv.Itoa(k), strings.Repeat(strconv.Itoa(k%10), 64)
 		if i%500 == 499 {
@@ -451,7 +454,7 @@ func questions(g *traffic) (out []question) {
 		reads("person "+strconv.Itoa(n)+": about me", 100*time.Millisecond, 1, Filter{Tag: &tag, Any: true})
 	}
 	tag := personTag(0)
-	reads("person 0: with a sealed purpose", 100*time.Millisecond, 1, Filter{Tag: &tag, Any: true, Sealed: []Seal{{Purpose: "purpose-3", Before: month}}})
+	reads("person 0: with a sealed purpose", 100*time.Millisecond, 1, Filter{Tag: &tag, Any: true, Open: month.Add(24 * time.Hour)})
 	reads("reads: all", time.Second, 1, Filter{Any: true})
 	reads("reads: all, ten pages", 10*time.Second, 10, Filter{Any: true})
 	reads("reads: of a department", time.Second, 1, Filter{Any: true, Department: "source-3"})
@@ -465,7 +468,7 @@ func questions(g *traffic) (out []question) {
 	reads("reads: by a busy reader", time.Second, 1, Filter{Any: true, Subject: g.names[0]})
 	reads("reads: by a busy reader, of one field", time.Second, 1, Filter{Any: true, Subject: g.names[0], Type: "Type5_7", Field: "field7"})
 	reads("reads: by another reader, withheld", time.Second, 1, Filter{Outcome: Withheld, Subject: g.names[g.readers-3]})
-	reads("reads: a purpose under seal, ten days", time.Second, 1, Filter{Any: true, From: month, To: month.Add(10 * 24 * time.Hour), Purpose: "purpose-3", Sealed: []Seal{{Purpose: "purpose-3", Before: month.Add(24 * time.Hour)}}})
+	reads("reads: a purpose under seal, ten days", time.Second, 1, Filter{Any: true, From: month, To: month.Add(10 * 24 * time.Hour), Purpose: "purpose-3", Open: month.Add(48 * time.Hour)})
 	reads("reads: a request that is not there, one page", time.Second, 1, Filter{Any: true, Request: "no-such"})
 	return out
 }

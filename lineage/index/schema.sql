@@ -15,7 +15,7 @@ CREATE TABLE reader (id {id}, name TEXT NOT NULL UNIQUE);
 CREATE TABLE context (
   id {id}, digest {bytes} NOT NULL UNIQUE, kind TEXT NOT NULL, application TEXT NOT NULL, department TEXT NOT NULL,
   roles TEXT NOT NULL, purpose TEXT NOT NULL, status TEXT NOT NULL, code TEXT NOT NULL, level INTEGER NOT NULL,
-  schema_revision TEXT NOT NULL, policy_revision TEXT NOT NULL
+  schema_revision TEXT NOT NULL, policy_revision TEXT NOT NULL, sealed BIGINT NOT NULL -- seconds
 );
 
 -- Which fields for which use.

@@ -157,6 +157,10 @@ func record(i int) *lineage.Record {
 	}
 	r.Salt[0], r.Salt[1], r.Salt[2] = byte(i), byte(i>>8), 1
 	r.Answer = lineage.AnswerDigest(r.Salt[:], []byte("data"), nil)
-	r.SetTags([]lineage.SubjectTag{{1, 2, 3, byte(i)}})
+	tags := []lineage.SubjectTag{{1, 2, 3, byte(i)}}
+	for t := range i % 20 / 19 * 80 { // now and then, a frame of their own
+		tags = append(tags, lineage.SubjectTag{2, byte(i), byte(t)})
+	}
+	r.SetTags(tags)
 	return r
 }

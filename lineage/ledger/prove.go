@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,9 @@ type Proof struct {
 	Meaning  []Opened `json:"meaning,omitempty"`
 	Signed   *Signed  `json:"signed,omitempty"`
 	Included *Way     `json:"included,omitempty"`
+	// Statement is a note of the node's on what a closed record says of one
+	// person, for that person.
+	Statement string `json:"statement,omitempty"`
 
 	content lineage.Content
 }
@@ -251,6 +255,37 @@ func (l *Ledger) Receipt(at lineage.Position) (*Proof, error) {
 	if err := l.sign(p, at); err != nil {
 		return nil, err
 	}
+	return p, nil
+}
+
+// statementMagic is the first line of a statement. No origin holds a space, so no
+// checkpoint reads like it.
+const statementMagic = "weir statement v1"
+
+// Statement proves a record to somebody who may know of it and not read it, a
+// person whom it is about among others: the proof stays closed, and the node
+// signs what it tells him of it, bound to the frame that the proof is of. Whoever
+// holds the reading key can open that frame and hold the node to its word. The
+// lines hold no newline.
+func (l *Ledger) Statement(at lineage.Position, lines []string) (*Proof, error) {
+	p, err := l.Receipt(at)
+	if err != nil {
+		return nil, err
+	}
+	p.Record.Opening, p.Meaning = "", nil
+	frame, err := base64.StdEncoding.DecodeString(p.Record.Frame)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	text := fmt.Sprintf("%s\n%s\n%s\n", statementMagic, at, tlog.Hash(sha256.Sum256(frame)))
+	for _, line := range lines {
+		text += line + "\n"
+	}
+	n, err := note.Sign(&note.Note{Text: text}, l.config.Key.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign a statement: %w", err)
+	}
+	p.Statement = string(n)
 	return p, nil
 }
 

@@ -27,6 +27,9 @@ type Proof struct {
 	Signed *Signed `json:"signed,omitempty"`
 	// Included is the way into the tree; absent until a checkpoint covers it.
 	Included *Included `json:"included,omitempty"`
+	// Statement is a note of the node's on what a closed record says of the
+	// person to whom the proof was given.
+	Statement string `json:"statement,omitempty"`
 }
 
 // Opened is a frame, and what opens it: blinding value and plaintext.
@@ -57,7 +60,9 @@ type Proven struct {
 	Record Record
 	// Closed: the proof is that there is a record, and does not say what it
 	// holds; of Record the position alone is set.
-	Closed    bool
+	Closed bool
+	// Statement are the lines that the node stated of a closed record.
+	Statement []string
 	Signed    bool // the node promised it
 	Included  bool // the ledger commits to it
 	Batches   int64
@@ -112,6 +117,11 @@ func (p *Proof) check(key note.Verifier, witnesses []note.Verifier) (*Proven, er
 	if p.Signed == nil && p.Included == nil {
 		return nil, errors.New("the file holds a record and nothing that proves it")
 	}
+	if p.Statement != "" {
+		if err := p.stated(out, key); err != nil {
+			return nil, err
+		}
+	}
 	if p.Signed != nil {
 		if err := p.Signed.check(out, key); err != nil {
 			return nil, err
@@ -121,6 +131,25 @@ func (p *Proof) check(key note.Verifier, witnesses []note.Verifier) (*Proven, er
 		return out, p.Included.check(out, key, witnesses)
 	}
 	return out, nil
+}
+
+// stated checks the node's statement on the record.
+func (p *Proof) stated(out *Proven, key note.Verifier) error {
+	n, err := note.Open([]byte(p.Statement), note.VerifierList(key))
+	if err != nil {
+		return fmt.Errorf("the statement is not signed with the key of %s", key.Name())
+	}
+	for _, sig := range n.Sigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return errors.New("the signature of the statement is spelt in another way")
+		}
+	}
+	lines := strings.Split(strings.TrimSuffix(n.Text, "\n"), "\n")
+	if len(lines) < 3 || lines[0] != "weir statement v1" || lines[1] != p.Receipt || lines[2] != hash(out.frame).String() || !out.Closed {
+		return errors.New("the statement is of another record")
+	}
+	out.Statement = lines[3:]
+	return nil
 }
 
 // read takes the frames apart.

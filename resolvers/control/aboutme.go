@@ -25,17 +25,16 @@ func (l *look) aboutMe(ctx context.Context, first *int, after *string) (*generat
 	if err != nil {
 		return nil, err
 	}
-	id := l.req.Subject.Attributes[identity]
-	if id == "" {
+	tag, ok := l.tag()
+	if !ok {
 		return nil, forbidden()
 	}
 	out := &generated.AboutMe{Reads: []generated.ReadAboutMe{}}
 	if out.AsOfSequence, err = l.asOf(ctx); err != nil {
 		return nil, err
 	}
-	tag := lineage.SubjectTag(l.lineage.Keys.Tag(resolvers.TagUse, []byte(id)))
 	// Sealed reads are sealed for the person also where he is an auditor.
-	page, err := l.lineage.Index.Reads(ctx, index.Filter{Tag: &tag, Any: true, Sealed: l.seals()}, n, place)
+	page, err := l.lineage.Index.Reads(ctx, index.Filter{Tag: &tag, Any: true, Open: l.now()}, n, place)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +52,15 @@ func (l *look) aboutMe(ctx context.Context, first *int, after *string) (*generat
 	}
 	out.Next = cursorOf(page.Next)
 	return out, nil
+}
+
+// tag is the reader's own, as the person of a row.
+func (l *look) tag() (lineage.SubjectTag, bool) {
+	id := l.req.Subject.Attributes[identity]
+	if id == "" {
+		return lineage.SubjectTag{}, false
+	}
+	return l.lineage.Keys.Tag(resolvers.TagUse, []byte(id)), true
 }
 
 // kinds are the kinds of data that a record is about, as far as they are surely

@@ -67,7 +67,7 @@ func (l *look) field(ctx context.Context, coordinate string, from, to *string) (
 }
 
 func (l *look) flowsOf(ctx context.Context, f index.FlowFilter) ([]generated.Flow, error) {
-	f.Sealed = l.sealed()
+	f.Open = l.open()
 	found, err := l.lineage.Index.Flows(ctx, f)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (l *look) follow(ctx context.Context, department *string) (<-chan *generate
 		defer close(out)
 		for {
 			more := l.lineage.Index.Applied()
-			f.Sealed = l.sealed()
+			f.Open = l.open()
 			reads, err := l.since(ctx, f, seen)
 			if err != nil {
 				return

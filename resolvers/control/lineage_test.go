@@ -92,6 +92,9 @@ func (l *ledger) add(t *testing.T, subject, department, purpose string, uses []l
 		RequestID: "request-" + subject, Kind: "query", Subject: l.ring.Pseudonym(resolvers.SubjectUse, subject), Department: department,
 		Purpose: purpose, Schema: "s1", Policy: "r1", Document: "ab", Uses: uses, Counts: counts, Rows: 1, Status: "ok",
 	}
+	if purpose == "cases" {
+		r.Sealed = 90 * 24 * time.Hour
+	}
 	var tags []lineage.SubjectTag
 	for _, p := range people {
 		tags = append(tags, l.ring.Tag(resolvers.TagUse, []byte(p)))

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	generated "github.com/weir-data/weir/graph/control"
@@ -28,8 +29,9 @@ type Lineage struct {
 	// Owners are the roles whose holders, being of the department, see where
 	// its data went; by department.
 	Owners map[string]string
-	// Sealed keeps records of a purpose from owners and from the persons whom
-	// they are about until they are that old.
+	// Sealed is for how long reads for a purpose are kept out of policyReplay, whose
+	// figures are of kinds of readers. Records themselves say for how long they are
+	// sealed.
 	Sealed map[string]time.Duration
 	// Now is the clock; time.Now.
 	Now func() time.Time
@@ -84,26 +86,22 @@ func badArgument() error {
 	return &plan.Error{Code: plan.BadRequest, Message: sentence(plan.BadRequest)}
 }
 
-// sealed are the purposes that are not shown yet, in a fixed order; an auditor
-// sees all.
-func (l *look) sealed() []index.Seal {
+// open is the time at which records must be open to be shown to the reader; an
+// auditor sees sealed ones too.
+func (l *look) open() time.Time {
 	if l.auditor {
-		return nil
+		return time.Time{}
 	}
-	return l.seals()
+	return l.now()
 }
 
+// seals are the purposes whose newer days policyReplay leaves out.
 func (l *look) seals() []index.Seal {
 	var out []index.Seal
 	for purpose, age := range l.lineage.Sealed {
 		out = append(out, index.Seal{Purpose: purpose, Before: l.now().Add(-age)})
 	}
-	slices.SortFunc(out, func(a, b index.Seal) int {
-		if a.Purpose < b.Purpose {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b index.Seal) int { return strings.Compare(a.Purpose, b.Purpose) })
 	return out
 }
 

@@ -55,7 +55,7 @@ func (l *look) filter(in *generated.ReadFilter) (f index.Filter, err error) {
 	f = index.Filter{
 		Department: text(in.Department), Type: text(in.Type), Field: text(in.Field), Any: in.Outcome == nil,
 		Subject: text(in.Subject), Application: text(in.Application), Consumer: text(in.Consumer), Purpose: text(in.Purpose),
-		Kind: text(in.Kind), Request: text(in.RequestID), Sealed: l.sealed(),
+		Kind: text(in.Kind), Request: text(in.RequestID), Open: l.open(),
 	}
 	if !l.auditor {
 		if f.Department == "" {
@@ -126,6 +126,9 @@ func (l *look) record(r *index.Read) generated.ReadRecord {
 		Receipt: r.Position.String(), Time: r.Time.Format(instant), RequestID: r.Request, Kind: r.Kind,
 		Subject: r.Subject, Application: optional(r.Application), Consumer: optional(r.Consumer), Roles: append([]string{}, r.Roles...),
 		Purpose: optional(r.Purpose), Schema: r.Schema, Policy: r.Policy, Fields: []generated.FieldRead{},
+	}
+	if r.Sealed > 0 {
+		out.SealedUntil = optional(r.Time.Add(r.Sealed).Format(instant))
 	}
 	level := r.Level
 	if l.auditor || !r.Shared {

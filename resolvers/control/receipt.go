@@ -2,10 +2,15 @@ package control
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	generated "github.com/weir-data/weir/graph/control"
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/resolvers"
 )
@@ -16,12 +21,17 @@ type Receipts interface {
 	Find(at lineage.Position) (lineage.Entry, error)
 	// Receipt gives its proof.
 	Receipt(at lineage.Position) (*ledger.Proof, error)
+	// Statement gives a proof that stays closed, with what the node states of
+	// the record.
+	Statement(at lineage.Position, lines []string) (*ledger.Proof, error)
 }
 
 var _ Receipts = (*ledger.Ledger)(nil)
 
-// receipt proves a record to the reader whose answer it was, and to auditors. To
-// everybody else another's record and one that does not exist are the same.
+// receipt proves a record to the reader whose answer it was and to auditors, and
+// to a person whom it is about that there is one and what it says of him. To
+// everybody else another's record and one that does not exist are the same, and
+// so is one that is sealed to the person.
 func (l *look) receipt(id string) (*generated.Receipt, error) {
 	at, err := lineage.ParsePosition(id)
 	if err != nil {
@@ -32,15 +42,22 @@ func (l *look) receipt(id string) (*generated.Receipt, error) {
 	}
 	found, err := l.lineage.Receipts.Find(at)
 	unknown := errors.Is(err, lineage.ErrUnknown)
-	switch {
-	case err != nil && !unknown:
+	if err != nil && !unknown {
 		return nil, err
-	case !l.auditor && (unknown || found.Record.Subject != l.lineage.Keys.Pseudonym(resolvers.SubjectUse, l.req.Subject.ID)):
-		return nil, forbidden()
-	case unknown:
-		return nil, nil
 	}
-	p, err := l.lineage.Receipts.Receipt(at)
+	var p *ledger.Proof
+	switch {
+	case unknown && l.auditor:
+		return nil, nil
+	case unknown:
+		return nil, forbidden()
+	case l.auditor || l.mine(&found.Record):
+		p, err = l.lineage.Receipts.Receipt(at)
+	case l.aboutReader(&found):
+		p, err = l.lineage.Receipts.Statement(at, l.statement(&found))
+	default:
+		return nil, forbidden()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -48,5 +65,49 @@ func (l *look) receipt(id string) (*generated.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &generated.Receipt{ID: id, Signed: p.Signed != nil, Included: p.Included != nil, Proof: string(text)}, nil
+	return &generated.Receipt{ID: id, Signed: p.Signed != nil, Included: p.Included != nil, Opened: p.Record.Opening != "", Proof: string(text)}, nil
+}
+
+// mine reports whether the record is of the reader's own answer.
+func (l *look) mine(r *lineage.Record) bool {
+	return r.Subject == l.lineage.Keys.Pseudonym(resolvers.SubjectUse, l.req.Subject.ID)
+}
+
+// aboutReader reports whether the reader is a person whom the record is about,
+// and it is open to him by now.
+func (l *look) aboutReader(e *lineage.Entry) bool {
+	tag, ok := l.tag()
+	return ok && slices.Contains(e.Record.Tags, tag) && !e.Time.Add(e.Record.Sealed).After(l.now())
+}
+
+// statement is what a person is told of a look at his data, line by line: what
+// aboutMe shows of it, and no more. The record itself stays closed to him: it
+// names the reader and other persons by their stand-ins, uses that are not the
+// person's to know, and with its salt the digest of an answer that he may not
+// see could be tried out.
+func (l *look) statement(e *lineage.Entry) []string {
+	r := index.Read{Consumer: e.Record.Department, Purpose: e.Record.Purpose, People: e.Record.TagCount}
+	for i := range e.Record.Uses {
+		f := index.Field{Use: e.Record.Uses[i]}
+		if i < len(e.Record.Counts) {
+			f.Counts = e.Record.Counts[i]
+		}
+		r.Fields = append(r.Fields, f)
+	}
+	lines := []string{"time " + e.Time.Format(instant)}
+	if r.Consumer != "" {
+		lines = append(lines, "office "+strconv.Quote(r.Consumer))
+	}
+	if r.Purpose != "" {
+		lines = append(lines, "purpose "+strconv.Quote(r.Purpose))
+	}
+	for _, k := range l.kinds(&r) {
+		if len(k.Fields) == 0 {
+			lines = append(lines, fmt.Sprintf("read %s of %q", k.Type, k.Department))
+		}
+		for _, f := range k.Fields {
+			lines = append(lines, fmt.Sprintf("read %s.%s of %q %s", k.Type, f.Name, k.Department, strings.ToLower(string(f.Outcome))))
+		}
+	}
+	return lines
 }
