@@ -18,7 +18,8 @@ func TestNoReadWithoutUse(t *testing.T) {
 			Table: "t", Columns: []adapters.Column{column("cell")}, Keys: []adapters.Column{column("key")},
 			Scopes: []adapters.Predicate{adapters.Not{Predicate: adapters.IsTrue{Predicate: compare("scope")}}},
 			Where: adapters.And{
-				adapters.Or{compare("where"), adapters.Bool(false)}, adapters.After{Order: []adapters.Order{{Column: column("after")}}},
+				adapters.Or{compare("where"), adapters.Bool(false)},
+				adapters.After{Order: []adapters.Order{{Column: column("after")}}},
 				adapters.Exists{
 					Table: "far", Outer: []adapters.Column{column("outer")}, Inner: []adapters.Column{column("inner")}, Where: compare("beyond"),
 				},
@@ -27,10 +28,14 @@ func TestNoReadWithoutUse(t *testing.T) {
 		}}
 	}
 	all := []lineage.Use{
-		{Table: "t", Column: "cell", Use: lineage.Select}, {Table: "t", Column: "key", Use: lineage.Join},
-		{Table: "t", Column: "scope", Use: lineage.Scope}, {Table: "t", Column: "where", Use: lineage.Filter},
-		{Table: "t", Column: "after", Use: lineage.Sort}, {Table: "t", Column: "outer", Use: lineage.Join},
-		{Table: "far", Column: "inner", Use: lineage.Join}, {Table: "far", Column: "beyond", Use: lineage.Filter},
+		{Table: "t", Column: "cell", Use: lineage.Select},
+		{Table: "t", Column: "key", Use: lineage.Join},
+		{Table: "t", Column: "scope", Use: lineage.Scope},
+		{Table: "t", Column: "where", Use: lineage.Filter},
+		{Table: "t", Column: "after", Use: lineage.Sort},
+		{Table: "t", Column: "outer", Use: lineage.Join},
+		{Table: "far", Column: "inner", Use: lineage.Join},
+		{Table: "far", Column: "beyond", Use: lineage.Filter},
 		{Table: "t", Column: "order", Use: lineage.Sort},
 	}
 	for left := -1; left < len(all); left++ {
