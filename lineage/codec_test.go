@@ -216,7 +216,7 @@ func TestDecoderBounds(t *testing.T) {
 		case frameTags:
 			d.plain = body
 			_ = d.tagged(f, FrameHash{})
-		case frameName, frameClose, frameTypes:
+		case frameName, frameClose, frameDrop, frameTypes:
 		}
 	})
 }

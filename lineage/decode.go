@@ -156,7 +156,7 @@ func (d *decoder) entry(f frame, hash FrameHash) error {
 		k.names = append(k.names, meant[string]{string(p.bytes(len(d.plain))), hash, disclosed})
 	case frameTags:
 		return d.tagged(f, hash)
-	case frameSegment, frameRecord, frameClose, frameKey, frameTypes:
+	case frameSegment, frameRecord, frameClose, frameKey, frameDrop, frameTypes:
 		return errBody
 	}
 	return p.end()

@@ -52,6 +52,7 @@ const (
 	frameClose // the log was closed in order; nothing follows in this file
 	frameKey   // dictionary: month, level and id of a data key
 	frameTags  // whom the next record is about, where they are many
+	frameDrop  // a data key was dropped, by which act
 	frameTypes
 )
 

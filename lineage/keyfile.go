@@ -155,7 +155,7 @@ type keys struct {
 // wrong reading key is found at once.
 func openKeys(files FS, dir, origin string, clock func() time.Time, reading Sealer) (*keys, error) {
 	k := &keys{
-		fs: files, dir: filepath.Join(dir, KeysFolder), origin: origin, clock: clock, reading: reading,
+		fs: files, dir: keysDir(dir), origin: origin, clock: clock, reading: reading,
 		known: map[KeyName]*dataKey{}, dropped: map[KeyName]bool{},
 	}
 	if reading == nil {
@@ -182,6 +182,8 @@ func openKeys(files FS, dir, origin string, clock func() time.Time, reading Seal
 	}
 	return k, err
 }
+
+func keysDir(dir string) string { return filepath.Join(dir, KeysFolder) }
 
 // keyFile is a name in the folder of the keys.
 type keyFile struct {

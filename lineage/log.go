@@ -216,8 +216,13 @@ func (l *Log) Append(ctx context.Context, r *Record) (Position, *Ticket, error) 
 	if err := r.check(); err != nil {
 		return Position{}, nil, err
 	}
+	return l.put(ctx, r, nil)
+}
+
+// put appends a record, and behind it the act that it is about; nil for none.
+func (l *Log) put(ctx context.Context, r *Record, act *Act) (Position, *Ticket, error) {
 	for {
-		p, t, err := l.append(ctx, r)
+		p, t, err := l.append(ctx, r, act)
 		var needed *keyNeededError
 		if !errors.As(err, &needed) {
 			return p, t, err
@@ -232,8 +237,8 @@ func (l *Log) Append(ctx context.Context, r *Record) (Position, *Ticket, error) 
 	}
 }
 
-// append is Append where the record's key is at hand.
-func (l *Log) append(ctx context.Context, r *Record) (Position, *Ticket, error) {
+// append is put where the record's key is at hand.
+func (l *Log) append(ctx context.Context, r *Record, act *Act) (Position, *Ticket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -260,6 +265,9 @@ func (l *Log) append(ctx context.Context, r *Record) (Position, *Ticket, error) 
 	g.buf, err = l.enc.record(g.buf, r, l.config.Clock(), len(g.buf) == 0)
 	if err != nil {
 		return Position{}, nil, err
+	}
+	if act != nil {
+		g.buf = l.enc.drop(g.buf, act)
 	}
 	g.records++
 	l.stats.Appended++

@@ -271,6 +271,8 @@ func (s *scanner) accept(f frame) error {
 		}
 	case frameKey:
 		err = s.decoder.addKey(f)
+	case frameDrop:
+		err = parseDrop(f)
 	case frameContext, frameShape, frameName, frameTags:
 		err = s.decoder.entry(f, s.chain.last)
 	case frameRecord:

@@ -202,6 +202,9 @@ func (s *streams) tell(r *verify.Report) {
 	if r.Read > 0 {
 		s.printf("    read with the reading key: %s\n", count(int(r.Read), "record")) //nolint:gosec // far below
 	}
+	if r.Dropped > 0 {
+		s.printf("    redacted: %s dropped by acts that the ledger records\n", count(r.Dropped, "data key"))
+	}
 	for _, w := range r.Witnessed {
 		s.printf("    cosigned by %s\n", w)
 	}

@@ -32,6 +32,7 @@ const (
 	typeClose
 	typeKey
 	typeTags
+	typeDrop
 )
 
 // digest is a SHA-256.
@@ -68,7 +69,7 @@ func (f frame) fault() string {
 		return "the length of the frame is wrong"
 	case binary.LittleEndian.Uint32(f.bytes) != crc32.Checksum(f.bytes[4:], crc32.MakeTable(crc32.Castagnoli)):
 		return "the checksum of the frame is wrong"
-	case f.kind() < typeSegment || f.kind() > typeTags:
+	case f.kind() < typeSegment || f.kind() > typeDrop:
 		return fmt.Sprintf("a frame of type %d is not known", f.kind())
 	}
 	return ""

@@ -151,11 +151,13 @@ type keyFolder struct {
 	reading readingKey
 	known   map[[16]byte]*dataKey
 	missing map[keyName]bool // named, and not in a copy without the folder
+	gone    map[[16]byte]keyName
+	acts    map[[16]byte]bool // recorded
 }
 
 // openKeyFolder lists it. What does not belong there is a TamperError.
 func openKeyFolder(dir string, reading readingKey) (*keyFolder, error) {
-	k := &keyFolder{dir: filepath.Join(dir, "keys"), reading: reading, known: map[[16]byte]*dataKey{}, missing: map[keyName]bool{}}
+	k := &keyFolder{dir: filepath.Join(dir, "keys"), reading: reading, known: map[[16]byte]*dataKey{}, missing: map[keyName]bool{}, gone: map[[16]byte]keyName{}, acts: map[[16]byte]bool{}}
 	entries, err := os.ReadDir(k.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
@@ -171,6 +173,44 @@ func openKeyFolder(dir string, reading readingKey) (*keyFolder, error) {
 		}
 	}
 	return k, nil
+}
+
+// drop reads the frame of an act, and holds the act's text against it.
+func (k *keyFolder) drop(body []byte) error {
+	p := parser{b: body}
+	n := keyName{p.uvarint(), p.byte()}
+	var id [16]byte
+	copy(id[:], p.bytes(16))
+	sum := p.bytes(sha256.Size)
+	if err := p.end(); err != nil {
+		return err
+	}
+	k.acts[id] = true
+	if !k.there {
+		return nil
+	}
+	path := filepath.Join(k.dir, n.String()+".dropped")
+	text, err := os.ReadFile(path) //nolint:gosec // numbers
+	if errors.Is(err, fs.ErrNotExist) {
+		return &fault{reason: fmt.Sprintf("the log records an act that dropped %s, and %s is missing", n, path)}
+	}
+	if err != nil {
+		return err
+	}
+	if got := sha256.Sum256(text); string(got[:]) != string(sum) {
+		return &fault{reason: path + " is not the act that the log records"}
+	}
+	return nil
+}
+
+// unrecorded finds a key that is gone, and no act that dropped it.
+func (k *keyFolder) unrecorded() error {
+	for id, n := range k.gone {
+		if !k.acts[id] {
+			return &TamperError{File: filepath.Join(k.dir, n.String()+".dropped"), Reason: "the data key is gone, and the log records no act that dropped it"}
+		}
+	}
+	return nil
 }
 
 func isKeyName(s string) bool {
@@ -198,7 +238,7 @@ func (k *keyFolder) find(s *segmentKey) error {
 	b, err := os.ReadFile(path + ".key") //nolint:gosec // numbers
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(path + ".dropped"); err == nil { //nolint:gosec // numbers
-			k.known[s.id] = nil
+			k.known[s.id], k.gone[s.id] = nil, s.name
 			return nil
 		}
 		return &fault{reason: fmt.Sprintf("the data key %s.key is missing, and nothing says that it was dropped", path)}

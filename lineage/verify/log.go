@@ -206,7 +206,7 @@ func (l *log) accept(f frame) (item, error) {
 // read looks into a frame's body as far as its key is at hand.
 func (l *log) read(f frame) error {
 	switch f.kind() {
-	case typeSegment, typeKey, typeClose:
+	case typeSegment, typeKey, typeDrop, typeClose:
 		if f.key() != 0 {
 			return errBody
 		}
@@ -223,6 +223,8 @@ func (l *log) read(f frame) error {
 		}
 		l.keys = append(l.keys, k)
 		return l.keyFiles.find(k)
+	case typeDrop:
+		return l.keyFiles.drop(f.body())
 	}
 	if len(f.body()) > 0 {
 		return errBody

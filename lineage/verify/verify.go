@@ -75,6 +75,7 @@ type Report struct {
 	Last       string    // last record under the checkpoint, "" for none
 	Closed     time.Time // when the last batch was closed
 	Read       uint64    // records whose contents were read
+	Dropped    int       // data keys that acts have dropped
 	Behind     uint64    // records behind the checkpoint: linked, not signed yet
 	Anchors    int       // that were held against it
 	Witnessed  []string  // names of witnesses whose cosignature it bears
@@ -339,7 +340,10 @@ func (v *verification) rest() error {
 	if v.log.truncated != "" {
 		v.report.Notes = append(v.report.Notes, v.log.truncated+" ends within a frame behind the newest checkpoint, as a copy of a running node does")
 	}
-	v.report.Read = v.log.opened
+	v.report.Read, v.report.Dropped = v.log.opened, len(v.log.keyFiles.gone)
+	if err := v.log.keyFiles.unrecorded(); err != nil {
+		return err
+	}
 	if n := len(v.log.keyFiles.missing); n > 0 {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("the folder keys is not in this copy; its %d files were not looked at", n))
 	}
