@@ -24,7 +24,7 @@ import (
 //
 // Sizes in operations.
 const (
-	shortOperations = 1_500
+	shortOperations = 3_000
 	soakOperations  = 100_000
 	// PostgreSQL takes a share.
 	postgresOperations = 4
