@@ -211,9 +211,18 @@ func (s *SourceAge) note(at time.Time) string {
 		parts = append(parts, "stale")
 	}
 	if len(parts) > 0 && !s.AsOf.IsZero() {
-		parts = append(parts, at.Sub(s.AsOf).Round(time.Second).String()+" old")
+		parts = append(parts, age(at.Sub(s.AsOf))+" old")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// age is a duration as a person says it: from two days up, in days.
+func age(d time.Duration) string {
+	const oneDay = 24 * time.Hour
+	if d < 2*oneDay {
+		return d.Round(time.Second).String()
+	}
+	return strconv.Itoa(int(d/oneDay)) + " days"
 }
 
 // name is the use's name also where the byte is none of this version's.

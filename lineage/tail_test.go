@@ -188,3 +188,16 @@ func TestTailOfNothing(t *testing.T) {
 		t.Error(err, out.String())
 	}
 }
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		1500 * time.Millisecond:        "2s",
+		47*time.Hour + 59*time.Minute:  "47h59m0s",
+		48 * time.Hour:                 "2 days",
+		667*time.Hour + 31*time.Minute: "27 days",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v is %q instead of %q", d, got, want)
+		}
+	}
+}
