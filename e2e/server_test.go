@@ -266,6 +266,54 @@ func (s *server) postTo(ctx context.Context, path, token, purpose, query, variab
 	return a, nil
 }
 
+// raw sends a query as the reader who sees everything, and gives the body as it
+// came.
+func (s *server) raw(ctx context.Context, query, variables string) (body []byte, status int, err error) {
+	if variables == "" {
+		variables = "{}"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/graphql", strings.NewReader(`{"query":`+printJSON(query)+`,"variables":`+variables+`}`))
+	if err != nil {
+		return nil, 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/graphql-response+json")
+	r.Header.Set("Authorization", "Bearer demo-e2e-reader")
+	r.Header.Set("X-Weir-Purpose", "case-handling")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err = io.ReadAll(response.Body)
+	return body, response.StatusCode, err
+}
+
+// metric gives the value of a metric without labels.
+func (s *server) metric(t testing.TB, name string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	all, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(all)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return ""
+}
+
 // schema gives /schema.graphql as the reader of a token sees it.
 func (s *server) schema(t testing.TB, token string) string {
 	t.Helper()

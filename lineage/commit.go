@@ -17,8 +17,12 @@ type Ticket struct {
 
 // Wait returns nil when the group is as durable as asked, and otherwise
 // ErrLedgerUnavailable with the reason: the disk refused, or the context ended
-// first. Nothing may be served after an error.
+// first. Nothing may be served after an error. What is beyond Synced is not this
+// log's to promise and refused.
 func (t *Ticket) Wait(ctx context.Context, d Durability) error {
+	if d > Synced {
+		return fmt.Errorf("%w: this log alone does not make records that durable", ErrLedgerUnavailable)
+	}
 	decided := t.synced
 	if d == Written {
 		decided = t.written

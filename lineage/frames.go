@@ -2,7 +2,10 @@ package lineage
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 )
 
 // Frame is one frame of a log, as the ledger behind it commits to it.
@@ -15,6 +18,51 @@ type Frame struct {
 	StartsGroup bool
 	// Bytes is the whole frame, valid until the next call.
 	Bytes []byte
+}
+
+// DataKey gives the data key that a frame names; false for the frames that name
+// none.
+func (f *Frame) DataKey() (n KeyName, id KeyID, names bool) {
+	if frame(f.Bytes).kind() != frameKey {
+		return n, id, false
+	}
+	n, id, err := keyNamed(f.Bytes)
+	return n, id, err == nil
+}
+
+// keyNamed reads a key frame.
+func keyNamed(f frame) (KeyName, KeyID, error) {
+	var d decoder
+	if err := d.addKey(f); err != nil {
+		return KeyName{}, KeyID{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return d.keys[0].name, d.keys[0].id, nil
+}
+
+// KeyText gives the file of a data key, still wrapped, or the text in its place
+// where it was dropped; ErrKeyMissing where there is neither, or another key.
+func KeyText(dir string, n KeyName, id KeyID) (text []byte, dropped bool, err error) {
+	folder := filepath.Join(dir, KeysFolder)
+	text, dropped, err = keyOrAct(OS(), folder, n)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, fmt.Errorf("%w: %s", ErrKeyMissing, filepath.Join(folder, n.String()+keySuffix))
+	case err == nil && !dropped && keyIDOf(text) != id:
+		return nil, false, fmt.Errorf("%w: %s is not the file that the log names", ErrKeyMissing, filepath.Join(folder, n.String()+keySuffix))
+	}
+	return text, dropped, err
+}
+
+// keyOrAct reads what stands for a data key in the folder of the keys. The key
+// may be dropped meanwhile, so the act is looked for last, too.
+func keyOrAct(files FS, folder string, n KeyName) (text []byte, dropped bool, err error) {
+	path := filepath.Join(folder, n.String())
+	for _, suffix := range [...]string{droppedSuffix, keySuffix, droppedSuffix} {
+		if text, err = readAll(files, path+suffix); !errors.Is(err, fs.ErrNotExist) {
+			return text, suffix == droppedSuffix, err
+		}
+	}
+	return nil, false, err
 }
 
 // Frames walks over all frames of a log in order, each checked against the one

@@ -142,6 +142,7 @@ type Durability uint8
 
 // Durabilities, weakest first.
 const (
-	Written Durability = iota // survives a kill of the process
-	Synced                    // survives a power cut
+	Written    Durability = iota // survives a kill of the process
+	Synced                       // survives a power cut
+	Replicated                   // survives this machine: synced on a second one; see package replica
 )

@@ -152,10 +152,16 @@ be read, 5 the files cannot be read.`,
 			if err != nil {
 				return verdict(err)
 			}
-			s.tell(r)
+			if o.LogOnly {
+				s.tellLog(r)
+			} else {
+				s.tell(r)
+			}
 			return nil
 		},
 	}
+	c.Flags().StringVar(&o.Tree, "tree", "", "folder of the tree, where the ledger's folder is a replica's, which has none")
+	c.Flags().BoolVar(&o.LogOnly, "log-only", false, "check a replica's log without a tree: whole, linked, without a gap; not who signed it")
 	c.Flags().StringVar(&o.Key, "key", "", "public key of the ledger, as printed by: weir lineage key")
 	c.Flags().StringArrayVar(&anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
 	c.Flags().StringArrayVar(&o.Witnesses, "witness", nil, "public key of a witness whose cosignature must be there; of several, one")
@@ -218,6 +224,21 @@ func (s *streams) tell(r *verify.Report) {
 		s.printf("    %s held: it is the ledger that was seen from outside\n", count(r.Anchors, "anchor"))
 	} else {
 		s.printf("    without an anchor an older copy of this ledger would look the same: keep checkpoints or receipts outside, and give them with --anchor\n")
+	}
+}
+
+// tellLog prints what a log without its tree was found to hold.
+func (s *streams) tellLog(r *verify.Report) {
+	s.printf("ok  %s: %d records, whole, in order, without a gap\n", r.Origin, r.Behind)
+	s.printf("    only the log was looked at: that it is what the node signed is proven with its tree (--tree)\n")
+	if r.Read > 0 {
+		s.printf("    read with the reading key: %s\n", count(int(r.Read), "record")) //nolint:gosec // far below
+	}
+	for _, n := range r.Notes {
+		s.printf("    note: %s\n", n)
+	}
+	if r.Anchors > 0 {
+		s.printf("    %s held\n", count(r.Anchors, "anchor"))
 	}
 }
 

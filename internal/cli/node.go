@@ -25,6 +25,7 @@ import (
 	"github.com/weir-data/weir/internal/store"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/ledger"
+	"github.com/weir-data/weir/lineage/replica"
 	"github.com/weir-data/weir/schema"
 )
 
@@ -38,6 +39,7 @@ type node struct {
 	adapters  map[string]adapters.Adapter
 	tree      *ledger.Ledger
 	reading   lineage.Sealer                // opens the ledger's records
+	sender    *replica.Sender               // nil without a second machine
 	following []func(context.Context) error // run beside the server
 	closing   []func() error                // in reverse order
 }
@@ -72,6 +74,9 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	metrics := gateway.NewMetrics()
 	metrics.Register(gateway.LedgerMetrics(ledger)...)
 	metrics.Register(gateway.TreeMetrics(n.tree)...)
+	if n.sender != nil {
+		metrics.Register(gateway.ReplicaMetrics(n.sender)...)
+	}
 	if cfg.SingleOfficer {
 		if err := gateway.ApproveSingleOfficer(ctx, foldersOf(cfg), twoOfficers(cfg, control), gateway.LedgerOf(ledger), metrics, log, time.Now); err != nil {
 			return n, contentError(err)
@@ -150,8 +155,8 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	n.front, err = gateway.New(gateway.Config{
 		Data: data, Control: control,
 		Generations: n.revisions, Authenticator: auth, Revocations: revocations, Offices: gateway.OfficesOf(c.Offices),
-		Ledger: gateway.LedgerOf(ledger), Keys: ring,
-		Durability: durability(c), Purposes: c.PurposeIDs(), Sealed: sealed(c),
+		Ledger: n.gateOf(ledger), Keys: ring,
+		Durability: durability(c), Grace: graces(c), Purposes: c.PurposeIDs(), Sealed: sealed(c),
 		BodyLimit: c.Limits.Body, Concurrent: c.Limits.Concurrent,
 		QueueTimeout: c.Server.QueueTimeout, RequestTimeout: c.Server.RequestTimeout,
 		Console: page, MetricsElsewhere: c.Server.Metrics != "",
@@ -218,7 +223,37 @@ func (n *node) openLedger() (*lineage.Log, error) {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, n.tree.Close)
-	return log, nil
+	return log, n.openReplica(log)
+}
+
+// openReplica begins to keep the log on a second machine, where one is named.
+func (n *node) openReplica(log *lineage.Log) error {
+	r := n.cfg.Ledger.Replica
+	if r.Address == "" {
+		return nil
+	}
+	identity, err := replica.OpenIdentity(r.Identity)
+	if err != nil {
+		return environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
+	}
+	key, err := replica.ParsePublic(r.Key)
+	if err != nil {
+		return refused(fmt.Errorf("ledger.replica.key: %w", err), "")
+	}
+	n.sender = replica.NewSender(replica.SenderConfig{
+		Dir: n.cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: n.log,
+	})
+	n.closing = append(n.closing, n.sender.Close)
+	n.log.Info("the ledger is replicated", "address", r.Address, "key", identity.Public())
+	return nil
+}
+
+// gateOf is the ledger as the gate sees it.
+func (n *node) gateOf(log *lineage.Log) gateway.Ledger {
+	if n.sender != nil {
+		return gateway.ReplicatedLedger(log, n.sender)
+	}
+	return gateway.LedgerOf(log)
 }
 
 func ledgerError(folder string, err error) error {
@@ -426,10 +461,22 @@ func departmentLimits(c *config.Config) map[string]exec.DepartmentLimits {
 func durability(c *config.Config) []lineage.Durability {
 	out := make([]lineage.Durability, len(c.Levels))
 	for i, l := range c.Levels {
-		out[i] = lineage.Synced
-		if c.Ledger.Durability[l.Name] == config.DurabilityWritten {
+		switch c.Ledger.Durability[l.Name] {
+		case config.DurabilityWritten:
 			out[i] = lineage.Written
+		case config.DurabilityReplicated:
+			out[i] = lineage.Replicated
+		default:
+			out[i] = lineage.Synced
 		}
+	}
+	return out
+}
+
+func graces(c *config.Config) []time.Duration {
+	out := make([]time.Duration, len(c.Levels))
+	for i, l := range c.Levels {
+		out[i] = c.Ledger.Replica.Grace[l.Name]
 	}
 	return out
 }

@@ -31,6 +31,8 @@ const (
 const (
 	DurabilityWritten = "written" // survives a kill of the process
 	DurabilitySynced  = "synced"  // survives a power cut
+	// DurabilityReplicated survives the loss of this machine.
+	DurabilityReplicated = "replicated"
 )
 
 // Config is the content of weir.yaml. Relative paths are relative to the folder
@@ -268,10 +270,13 @@ type Ledger struct {
 	// first start; "" for state/ledger-reading.keys. It belongs to the office
 	// that reads the ledger, not to whoever runs the node.
 	ReadingKey string `yaml:"readingKey"`
-	// Durability is what an answer waits for, by level: "written" or "synced".
-	// Levels not named wait for "synced", the lowest for "written". Only the
-	// lowest may be "written".
+	// Durability is what an answer waits for, by level: "written", "synced" or
+	// "replicated". Levels not named wait for "synced", the lowest for "written".
+	// Only the lowest may be "written", and none waits for less than a lower one.
 	Durability map[string]string `yaml:"durability"`
+	// Replica is the second machine that keeps the log, too; without an address
+	// there is none.
+	Replica Replica `yaml:"replica"`
 	// Index is the database that questions about the ledger are answered from.
 	// It is derived from the log; `weir lineage reindex` makes it anew.
 	Index LedgerIndex `yaml:"index"`
@@ -291,6 +296,20 @@ type Witness struct {
 	URL string `yaml:"url"`
 	// Key is its public key, as `weir lineage witness` prints it.
 	Key string `yaml:"key"`
+}
+
+// Replica is a second machine on which `weir lineage replica` keeps the log.
+type Replica struct {
+	// Address is its host:port.
+	Address string `yaml:"address"`
+	// Key is its public key in base64: weir lineage replica-key FILE.
+	Key string `yaml:"key"`
+	// Identity is the file of this node's own key, made at the first start; ""
+	// for state/replica.key.
+	Identity string `yaml:"identity"`
+	// Grace is, by level, how long an answer that waits for "replicated" does
+	// before it is refused, counted from when the replica went away; 5s.
+	Grace map[string]time.Duration `yaml:"grace"`
 }
 
 // LedgerIndex is where the ledger's index is kept.
@@ -380,6 +399,7 @@ const (
 	defaultConnectTimeout = 3 * time.Second
 	defaultTimeout        = 5 * time.Second
 	defaultRefresh        = 5 * time.Minute
+	defaultGrace          = 5 * time.Second
 	defaultLeeway         = 30 * time.Second
 	defaultMaxLifetime    = 24 * time.Hour
 )
@@ -411,6 +431,10 @@ func (c *Config) complete(base string) {
 		c.Ledger.ReadingKey = filepath.Join(c.State, "ledger-reading.keys")
 	}
 	at(&c.Ledger.ReadingKey)
+	if c.Ledger.Replica.Identity == "" {
+		c.Ledger.Replica.Identity = filepath.Join(c.State, "replica.key")
+	}
+	at(&c.Ledger.Replica.Identity)
 	if c.Ledger.Index.Path == "" && c.Ledger.Index.Driver == DriverSQLite {
 		c.Ledger.Index.Path = filepath.Join(c.State, "index.db")
 	}
@@ -449,6 +473,14 @@ func (c *Config) complete(base string) {
 		levels[l] = d
 	}
 	c.Ledger.Durability = levels
+	grace := make(map[string]time.Duration, len(c.Levels))
+	for _, l := range c.Levels {
+		grace[l.Name] = defaultGrace
+	}
+	for l, d := range c.Ledger.Replica.Grace {
+		grace[l] = d
+	}
+	c.Ledger.Replica.Grace = grace
 }
 
 func orDefault[T comparable](v, d T) T {

@@ -253,11 +253,48 @@ func (c *Config) checkLedger(v *checker) {
 		switch d := c.Ledger.Durability[level]; {
 		case !slices.Contains(names, level):
 			v.add(key, fmt.Sprintf("unknown level %q", level), strings.Join(names, ", "))
-		case d != DurabilityWritten && d != DurabilitySynced:
-			v.add(key, fmt.Sprintf("unknown durability %q", d), "written or synced")
+		case !slices.Contains(durabilities[:], d):
+			v.add(key, fmt.Sprintf("unknown durability %q", d), strings.Join(durabilities[:], ", "))
 		case d == DurabilityWritten && level != names[0]:
 			v.add(key, "an answer above the lowest level must wait for synced", "only "+names[0]+" may be written")
+		case d == DurabilityReplicated && c.Ledger.Replica.Address == "":
+			v.add(key, "an answer would wait for a second machine, and there is none", "name it: ledger.replica")
 		}
+	}
+	for i, level := range names[min(1, len(names)):] {
+		lower := names[i]
+		if slices.Index(durabilities[:], c.Ledger.Durability[level]) < slices.Index(durabilities[:], c.Ledger.Durability[lower]) {
+			v.add("ledger.durability."+level, "an answer of the level would wait for less than one of "+lower, "at least "+c.Ledger.Durability[lower])
+		}
+	}
+	c.checkReplica(v)
+}
+
+// durabilities, weakest first.
+var durabilities = [...]string{DurabilityWritten, DurabilitySynced, DurabilityReplicated}
+
+// A group takes a way over the network and a sync there; no answer waits longer
+// for the ledger than maxGrace.
+const (
+	minGrace = 50 * time.Millisecond
+	maxGrace = 10 * time.Second
+)
+
+func (c *Config) checkReplica(v *checker) {
+	r := c.Ledger.Replica
+	if r.Address == "" {
+		v.when(r.Key != "", "ledger.replica.address", "a key and no address", "host:port of the second machine")
+		return
+	}
+	if _, _, err := net.SplitHostPort(r.Address); err != nil {
+		v.add("ledger.replica.address", fmt.Sprintf("%q is not host:port", r.Address), "such as 10.0.0.2:7443")
+	}
+	key, err := base64.StdEncoding.Strict().DecodeString(r.Key)
+	v.when(err != nil || len(key) != ed25519.PublicKeySize, "ledger.replica.key", "not an Ed25519 public key in base64", "the second machine prints it with: weir lineage replica-key FILE")
+	names := c.levelNames()
+	for _, level := range sortedKeys(r.Grace) {
+		v.when(!slices.Contains(names, level), "ledger.replica.grace."+level, fmt.Sprintf("unknown level %q", level), strings.Join(names, ", "))
+		v.when(r.Grace[level] < minGrace || r.Grace[level] > maxGrace, "ledger.replica.grace."+level, fmt.Sprintf("not between %s and %s", minGrace, maxGrace), "")
 	}
 }
 

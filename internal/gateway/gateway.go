@@ -56,6 +56,9 @@ type Config struct {
 	// Durability is what an answer waits for, by rank; ranks beyond it wait
 	// for lineage.Synced.
 	Durability []lineage.Durability
+	// Grace is, by rank, how long an answer that waits for lineage.Replicated
+	// does before it is refused; ranks without one wait as long as all do.
+	Grace []time.Duration
 	// Purposes are the registered ones.
 	Purposes []string
 	// Sealed is for how long records are shown to auditors alone, by purpose, in
@@ -169,6 +172,14 @@ func (f *Front) durability(level schema.Rank) lineage.Durability {
 		return f.cfg.Durability[level]
 	}
 	return lineage.Synced
+}
+
+// grace is how long an answer of the level waits for the second machine.
+func (f *Front) grace(level schema.Rank) time.Duration {
+	if int(level) < len(f.cfg.Grace) && f.cfg.Grace[level] > 0 {
+		return min(f.cfg.Grace[level], ledgerPatience)
+	}
+	return ledgerPatience
 }
 
 // mayState reports whether the purpose is registered and open to the reader.

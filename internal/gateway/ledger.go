@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/ledger"
+	"github.com/weir-data/weir/lineage/replica"
 )
 
 // LedgerOf is the log as the gate sees it.
@@ -23,6 +24,65 @@ func (l logLedger) Append(ctx context.Context, r *lineage.Record) (lineage.Posit
 }
 
 func (l logLedger) Healthy() error { return l.log.Healthy() }
+
+// ReplicatedLedger is a log whose records a second machine keeps, too.
+func ReplicatedLedger(l *lineage.Log, s *replica.Sender) Ledger {
+	return replicatedLedger{logLedger{l}, s}
+}
+
+type replicatedLedger struct {
+	logLedger
+	sender *replica.Sender
+}
+
+func (l replicatedLedger) Append(ctx context.Context, r *lineage.Record) (lineage.Position, Ticket, error) {
+	p, t, err := l.log.Append(ctx, r)
+	if err != nil {
+		return p, nil, err
+	}
+	return p, replicatedTicket{t, l.sender, p.Sequence}, nil
+}
+
+// replicatedTicket waits for this machine first: the other is sent nothing else.
+type replicatedTicket struct {
+	here     *lineage.Ticket
+	sender   *replica.Sender
+	sequence uint64
+}
+
+func (t replicatedTicket) Wait(ctx context.Context, d lineage.Durability) error {
+	if d != lineage.Replicated {
+		return t.here.Wait(ctx, d)
+	}
+	if err := t.here.Wait(ctx, lineage.Synced); err != nil {
+		return err
+	}
+	return t.sender.Wait(ctx, t.sequence)
+}
+
+// ReplicaMetrics are the figures of the second machine's copy.
+func ReplicaMetrics(r *replica.Sender) []prometheus.Collector {
+	gauge := func(name, help string, value func(replica.SenderStats) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(r.Stats()) })
+	}
+	counter := func(name, help string, value func(replica.SenderStats) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return value(r.Stats()) })
+	}
+	flag := func(is bool) float64 {
+		if is {
+			return 1
+		}
+		return 0
+	}
+	return []prometheus.Collector{
+		gauge("weir_ledger_replica_connected", "1 while the second machine takes records.", func(s replica.SenderStats) float64 { return flag(s.Connected) }),
+		gauge("weir_ledger_replica_apart", "1 while the second machine holds what is no beginning of this log.", func(s replica.SenderStats) float64 { return flag(s.Apart) }),
+		gauge("weir_ledger_replica_acknowledged", "Sequence up to which the second machine has synced.", func(s replica.SenderStats) float64 { return float64(s.Acknowledged) }),
+		gauge("weir_ledger_replica_behind", "Records on this disk that the second machine has not acknowledged.", func(s replica.SenderStats) float64 { return float64(s.Behind) }),
+		counter("weir_ledger_replica_connections_total", "Connections to the second machine.", func(s replica.SenderStats) float64 { return float64(s.Connections) }),
+		counter("weir_ledger_replica_refused_total", "Answers refused because the second machine did not acknowledge.", func(s replica.SenderStats) float64 { return float64(s.Refused) }),
+	}
+}
 
 // LedgerMetrics are the log's figures for Prometheus.
 func LedgerMetrics(l *lineage.Log) []prometheus.Collector {

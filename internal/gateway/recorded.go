@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"github.com/weir-data/weir/lineage"
@@ -18,7 +19,13 @@ func (g *gate) recorded(x *exchange, o *outcome) (lineage.Position, error) {
 	record := g.front.record(x, o)
 	position, ticket, err := g.front.cfg.Ledger.Append(ctx, record)
 	if err == nil {
-		err = ticket.Wait(ctx, g.front.durability(record.Level))
+		durability := g.front.durability(record.Level)
+		if durability == lineage.Replicated {
+			grace, cancel := context.WithTimeout(ctx, g.front.grace(record.Level))
+			defer cancel()
+			ctx = grace
+		}
+		err = ticket.Wait(ctx, durability)
 	}
 	return position, err
 }

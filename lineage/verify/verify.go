@@ -64,6 +64,13 @@ type Options struct {
 	ReadingKey string
 	// Anchors are what was kept outside: see [ParseAnchor].
 	Anchors []Anchor
+	// Tree is the folder of the tree, where it is not the log's own: a replica
+	// keeps the log alone.
+	Tree string
+	// LogOnly holds no tree against the log: frames are whole, linked and without
+	// a gap, and are those that receipts among the anchors name. Who signed them
+	// is not looked at.
+	LogOnly bool
 }
 
 // Report is what a sound ledger was found to hold.
@@ -96,11 +103,24 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verification{key: key, witnesses: w, tiles: tiles{filepath.Join(dir, "tree")}, report: &Report{Origin: key.Name()}}
+	tree := o.Tree
+	if tree == "" {
+		tree = filepath.Join(dir, "tree")
+	}
+	v := &verification{key: key, witnesses: w, tiles: tiles{tree}, report: &Report{Origin: key.Name()}}
 	if v.anchors, err = v.sortAnchors(o.Anchors); err != nil {
 		return nil, err
 	}
-	if err := v.checkpoint(); err != nil {
+	if o.LogOnly {
+		if len(w) > 0 || o.Tree != "" {
+			return nil, fmt.Errorf("%w: without the tree there is nothing that a witness signed", ErrInput)
+		}
+		for _, a := range v.anchors {
+			if a.head != nil {
+				return nil, fmt.Errorf("%w: %s is held against the tree, and only the log is looked at", ErrInput, a.name)
+			}
+		}
+	} else if err := v.checkpoint(); err != nil {
 		return nil, err
 	}
 	if v.log, v.report.Notes, err = openLog(dir); err != nil {
@@ -117,7 +137,12 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	}
 	defer v.log.close()
 	v.log.origin = key.Name()
-	if err := v.walk(ctx); err != nil {
+	if o.LogOnly {
+		err = v.rest()
+	} else {
+		err = v.walk(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return v.report, nil
