@@ -41,7 +41,16 @@ var killSteps = [...]struct {
 	{"between bytes", 40},
 	{"batched", 6},
 	{"added", 6},
+	{failingSync, 40},
+	{shortWrite, 40},
 }
+
+// Steps at which the disk fails instead: a failed sync must end the process, a
+// short write is made good by itself.
+const (
+	failingSync = "failing sync"
+	shortWrite  = "short write"
+)
 
 // TestKilledUnderLoad kills the real server under load, at random and at each
 // named step, and starts it again on the same folder. Clients keep every byte
@@ -93,6 +102,7 @@ type killing struct {
 type asking struct {
 	receipt string // of a whole answer
 	partly  int    // bytes of an answer that did not come whole, status line included
+	refused bool   // 503: its record, if there is one, vouches for nothing
 }
 
 func (k *killing) round(round int, step string, after time.Duration) {
@@ -118,10 +128,20 @@ func (k *killing) round(round int, step string, after time.Duration) {
 		cancel()
 	}
 	s.kill()
-	if code := s.command.ProcessState.ExitCode(); code != -1 {
+	code := s.command.ProcessState.ExitCode()
+	if strings.HasPrefix(step, failingSync) && code == 5 {
+		if !strings.Contains(s.log.String(), "the ledger cannot be trusted any more and the process ends") {
+			k.t.Errorf("it does not say why it ends:\n%s", s.tail())
+		}
+		code, s.fails = -1, true
+	}
+	if !ready && code == 5 && strings.Contains(s.log.String(), "ledger unavailable") {
+		code, s.fails = -1, true // it does not start on a disk that is too slow for its first record
+	}
+	if code != -1 {
 		k.t.Fatalf("round %d, %q: the server ended by itself with %d\n%s", round, step, code, s.tail())
 	}
-	if step != "" && strings.Contains(s.log.String(), "killed at "+step) {
+	if step != "" && strings.Contains(s.log.String(), "came to "+step) {
 		k.mu.Lock()
 		if k.atSteps == nil {
 			k.atSteps = map[string]int{}
@@ -187,7 +207,10 @@ func (k *killing) keep(one *asking, body []byte) error {
 	if err := json.Unmarshal(a.Extensions.Weir, &weir); err != nil {
 		return err
 	}
-	if weir.Receipt == "" {
+	switch {
+	case weir.Receipt == "" && a.Data == nil && len(a.Errors) == 1 && a.Errors[0].Extensions["code"] == "LEDGER_UNAVAILABLE":
+		one.refused = true // the disk failed
+	case weir.Receipt == "":
 		return errors.New("an answer without a receipt")
 	}
 	one.receipt = weir.Receipt
@@ -221,7 +244,7 @@ func (k *killing) reconcile(rounds int) {
 		}
 		records[r.RequestID] = append(records[r.RequestID], r.Position)
 	}
-	whole, partly, surplus, unheard := 0, 0, 0, 0
+	whole, partly, refused, surplus, unheard := 0, 0, 0, 0, 0
 	for id, one := range k.asked {
 		got := records[id]
 		switch {
@@ -237,20 +260,22 @@ func (k *killing) reconcile(rounds int) {
 			whole++
 		case one.partly > 0:
 			partly++
+		case one.refused:
+			refused++
 		case len(got) == 1:
 			surplus++
 		default:
 			unheard++
 		}
 	}
-	t.Logf("%d rounds, killed at steps %v and otherwise at random: %d answers came whole, %d in part, each with its record, 0 unexplained; %d records of answers that were not delivered, %d requests without either; other records %v; the largest answer had %d bytes",
-		rounds, k.atSteps, whole, partly, surplus, unheard, others, k.largest)
+	t.Logf("%d rounds, ended at steps %v and otherwise at random: %d answers came whole, %d in part, each with its record, 0 unexplained; %d refused since the disk failed; %d records of answers that were not delivered, %d requests without either; other records %v; the largest answer had %d bytes",
+		rounds, k.atSteps, whole, partly, refused, surplus, unheard, others, k.largest)
 	if whole < 20*rounds {
 		t.Errorf("only %d answers in %d rounds: too few to mean anything", whole, rounds)
 	}
 	for _, step := range killSteps[1:] {
 		if k.atSteps[step.name] == 0 {
-			t.Errorf("no server was killed at %q", step.name)
+			t.Errorf("no server came to %q", step.name)
 		}
 	}
 	if others["query"]+others["refused"] > 0 {
@@ -319,28 +344,41 @@ func Step(name string) {
 	}
 }
 
-func stepDue(name string) bool { return name == stepName && stepsLeft.Add(-1) == 0 }
+func stepDue(name string) bool {
+	due := name == stepName && stepsLeft.Add(-1) == 0
+	if due {
+		fmt.Fprintln(os.Stderr, "came to "+os.Getenv("WEIR_E2E_STEP"))
+	}
+	return due
+}
 
 func die() {
-	fmt.Fprintln(os.Stderr, "killed at "+os.Getenv("WEIR_E2E_STEP"))
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 }
 
-func (f osFile) WriteAt(b []byte, at int64) (int, error) {
+type steppedFile struct{ File }
+
+func (f steppedFile) WriteAt(b []byte, at int64) (int, error) {
 	Step("before write")
 	if stepDue("torn write") {
 		_, _ = f.File.WriteAt(b[:len(b)/2], at)
 		die()
+	}
+	if stepDue("short write") {
+		return f.File.WriteAt(b[:len(b)/2], at)
 	}
 	n, err := f.File.WriteAt(b, at)
 	Step("after write")
 	return n, err
 }
 
-func (f osFile) Sync() error {
+func (f steppedFile) Sync() error {
 	Step("before sync")
-	err := syncData(f.File)
+	if stepDue("failing sync") {
+		return syscall.EIO
+	}
+	err := f.File.Sync()
 	Step("after sync")
 	return err
 }
@@ -350,7 +388,15 @@ type steppedFS struct{ osFS }
 func (f steppedFS) Create(path string) (File, error) {
 	file, err := f.osFS.Create(path)
 	Step("after create")
-	return file, err
+	return steppedFile{file}, err
+}
+
+func (f steppedFS) Open(path string, write bool) (File, error) {
+	file, err := f.osFS.Open(path, write)
+	if err != nil {
+		return nil, err
+	}
+	return steppedFile{file}, nil
 }
 
 func (f steppedFS) SyncDir(dir string) error {
@@ -380,7 +426,7 @@ func buildStepped(t *testing.T) string {
 		file    string
 		changes [][2]string
 	}{
-		{"lineage/fs.go", [][2]string{{"return osFS{} }", "return steppedFS{osFS{}} }"}, {"func (f osFile) Sync() error { return syncData(f.File) }\n", ""}}},
+		{"lineage/fs.go", [][2]string{{"return osFS{} }", "return steppedFS{osFS{}} }"}}},
 		{"lineage/ledger/ledger.go", [][2]string{{"c.step = func(string) {}", "c.step = lineage.Step"}}},
 		{"internal/gateway/recorded.go", [][2]string{
 			{"err = ticket.Wait(", "lineage.Step(\"appended\")\n\t\terr = ticket.Wait("},

@@ -151,6 +151,12 @@ func TestRefusals(t *testing.T) {
 			`"ftp://w" is not where a witness can be`, "no public key that cosigns (weir lineage witness prints one)", "2 of 1 witnesses", "not between 100ms and 8s",
 		}},
 		{"offices", "listen: 127.0.0.1:9000", "offices: {operator: boss, auditor: boss}", []string{"one role holds two offices"}},
+		{"a second machine that is not named", "listen: 127.0.0.1:9000", "ledger: {durability: {L4: replicated}}", []string{"weir.yaml:2:23: ledger.durability.L4: an answer would wait for a second machine, and there is none"}},
+		{"a level that waits for less than a lower one", "listen: 127.0.0.1:9000", "ledger: {durability: {L3: replicated}, replica: {address: \"10.0.0.2:7443\", key: MFswCQYHKoZIzj0CAQYFKrkBBAEDAgQEAAAAAAAAAAA=}}", []string{"ledger.durability.L4: an answer of the level would wait for less than one of L3"}},
+		{"a replica without a key", "listen: 127.0.0.1:9000", "ledger: {replica: {address: nowhere, grace: {L4: 1h}}}", []string{
+			"ledger.replica.address: \"nowhere\" is not host:port", "ledger.replica.key: not an Ed25519 public key in base64", "ledger.replica.grace.L4: not between 50ms and 10s",
+		}},
+		{"a replica's key without a place", "listen: 127.0.0.1:9000", "ledger: {replica: {key: MFswCQYHKoZIzj0CAQYFKrkBBAEDAgQEAAAAAAAAAAA=}}", []string{"ledger.replica.address: a key and no address"}},
 		{"weaker durability", "listen: 127.0.0.1:9000", "ledger: {durability: {L3: written}}", []string{"weir.yaml:2:23: ledger.durability.L3: an answer above the lowest level must wait for synced"}},
 		{"limits off", "listen: 127.0.0.1:9000", "limits: {body: 0, depth: -1}", []string{"limits.body: 0 is not between", "limits.depth: -1 is not between"}},
 		{"budgets off", "listen: 127.0.0.1:9000", "budgets: {matchPerReader: 0, matchPerKey: -1, timeZone: Mars/Olympus}", []string{

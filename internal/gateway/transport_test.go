@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -508,6 +510,8 @@ func TestMemoryIsGivenBackAfterTheBytes(t *testing.T) {
 
 // TestOnlyTheGateWrites reads the package: bodies of the graphs are written in
 // release.go, pages without data in pages.go and console.go, nowhere else.
+// Whatever is declared as a response, under whichever name, is looked at, and
+// nobody else may keep one in a struct.
 func TestOnlyTheGateWrites(t *testing.T) {
 	allowed := map[string]bool{"release.go": true, "pages.go": true, "console.go": true}
 	files, err := filepath.Glob("*.go")
@@ -518,37 +522,106 @@ func TestOnlyTheGateWrites(t *testing.T) {
 		if allowed[name] || strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		set := token.NewFileSet()
-		f, err := parser.ParseFile(set, name, nil, 0)
+		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
+		for _, found := range writesOf(t, name, string(text)) {
+			t.Error(found)
+		}
+	}
+	// What it must see.
+	for _, body := range []string{
+		"func f(w http.ResponseWriter) { w.Write(nil) }",
+		"func f(out http.ResponseWriter) { out.WriteHeader(200) }",
+		"func f(out http.ResponseWriter) { fmt.Fprint(out, 1) }",
+		"func f(out http.ResponseWriter) { g := out; _ = g }",
+		"type x struct { out http.ResponseWriter }",
+		"type x struct { http.ResponseWriter }",
+		"var f = func(a, b http.ResponseWriter) { b.Write(nil) }",
+		"func f(g *gate) { g.w.Write(nil) }",
+		"func f(g *gate) { http.NewResponseController(g.w).Flush() }",
+		"func f(g *gate) { send(g.w) }",
+	} {
+		if len(writesOf(t, "bad.go", "package gateway\n"+body)) == 0 {
+			t.Errorf("not seen: %s", body)
+		}
+	}
+}
+
+// writesOf lists what a file does to responses beside handing them to the gate
+// or to the next handler.
+func writesOf(t *testing.T, name, text string) (found []string) {
+	t.Helper()
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, name, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isResponse := func(e ast.Expr) bool {
+		sel, ok := e.(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		id, ok := sel.X.(*ast.Ident)
+		return ok && id.Name == "http" && sel.Sel.Name == "ResponseWriter"
+	}
+	names := map[string]bool{"w": true}
+	parameters := map[*ast.Field]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if ft, ok := n.(*ast.FuncType); ok {
+			for _, p := range ft.Params.List {
+				parameters[p] = true
+				if isResponse(p.Type) {
+					for _, id := range p.Names {
+						names[id.Name] = true
+					}
+				}
+			}
+		}
+		return true
+	})
+	report := func(n ast.Node, what string) {
+		found = append(found, fmt.Sprintf("%s %s", set.Position(n.Pos()), what))
+	}
+	response := func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.Ident:
+			return names[e.Name]
+		case *ast.SelectorExpr: // the gate's own
+			return e.Sel.Name == "w"
+		}
+		return false
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			if isResponse(n.Type) && !parameters[n] {
+				report(n, "keeps a response")
+			}
+		case *ast.AssignStmt:
+			for _, e := range n.Rhs {
+				if response(e) {
+					report(n, "gives a response another name")
+				}
+			}
+		case *ast.CallExpr:
+			sel, method := n.Fun.(*ast.SelectorExpr)
+			if method && response(sel.X) && sel.Sel.Name != "Header" {
+				report(n, "calls "+sel.Sel.Name+" of a response")
+			}
+			if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "newGate" || method && sel.Sel.Name == "ServeHTTP" {
 				return true
 			}
-			if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
-				if id, ok := sel.X.(*ast.Ident); ok && id.Name == "w" && sel.Sel.Name != "Header" {
-					t.Errorf("%s calls %s of a response", set.Position(call.Pos()), sel.Sel.Name)
+			for _, arg := range n.Args {
+				if response(arg) {
+					report(n, "hands a response on")
 				}
 			}
-			for _, arg := range call.Args {
-				id, isIdent := arg.(*ast.Ident)
-				if !isIdent || id.Name != "w" {
-					continue
-				}
-				if fun, ok := call.Fun.(*ast.Ident); ok && fun.Name == "newGate" {
-					continue
-				}
-				if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "ServeHTTP" {
-					continue
-				}
-				t.Errorf("%s hands the response on", set.Position(call.Pos()))
-			}
-			return true
-		})
-	}
+		}
+		return true
+	})
+	return found
 }
 
 // FuzzParams: whatever is accepted is what a plain decoder reads, and nothing
