@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -196,6 +197,35 @@ func (c *Copy) named(n KeyName, id KeyID) error {
 	return c.keys.put(c.keys.path(n, o.suffix), c.keys.path(n, newSuffix), o.text)
 }
 
+// drop drops a data key as the node did: the recorded act stands in its place
+// before the frame is written, and the key is gone before it is vouched for.
+func (c *Copy) drop(f frame) error {
+	n, id, sum, err := keyDropped(f)
+	if err != nil {
+		return err
+	}
+	text, dropped, err := keyOrAct(c.fs, c.keys.dir, n)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !dropped {
+		o := c.offered[id]
+		if o.suffix != droppedSuffix {
+			return fmt.Errorf("%w: the node has not sent the act that dropped %s", ErrKeyMissing, n)
+		}
+		text = o.text
+	}
+	if sha256.Sum256(text) != sum {
+		return fmt.Errorf("%w: the act that dropped %s is not the one that the log records", ErrForeign, n)
+	}
+	if !dropped {
+		if err := c.keys.put(c.keys.path(n, droppedSuffix), c.keys.path(n, newSuffix), text); err != nil {
+			return err
+		}
+	}
+	return c.keys.remove(n)
+}
+
 func (c *Copy) fail(err error) error {
 	c.broken = err
 	return err
@@ -232,6 +262,10 @@ func (c *Copy) frame(origin string, f frame) error {
 			return err
 		}
 		if err := c.named(n, id); err != nil {
+			return err
+		}
+	case frameDrop:
+		if err := c.drop(f); err != nil {
 			return err
 		}
 	default:

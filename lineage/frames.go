@@ -1,11 +1,14 @@
 package lineage
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/weir-data/weir/schema"
 )
 
 // Frame is one frame of a log, as the ledger behind it commits to it.
@@ -20,14 +23,30 @@ type Frame struct {
 	Bytes []byte
 }
 
-// DataKey gives the data key that a frame names; false for the frames that name
-// none.
+// DataKey gives the data key that a frame names, or records the dropping of;
+// false for the frames that do neither.
 func (f *Frame) DataKey() (n KeyName, id KeyID, names bool) {
-	if frame(f.Bytes).kind() != frameKey {
-		return n, id, false
+	err := errBody
+	switch frame(f.Bytes).kind() {
+	case frameKey:
+		n, id, err = keyNamed(f.Bytes)
+	case frameDrop:
+		n, id, _, err = keyDropped(f.Bytes)
+	default:
 	}
-	n, id, err := keyNamed(f.Bytes)
 	return n, id, err == nil
+}
+
+// keyDropped reads the frame of an act.
+func keyDropped(f frame) (n KeyName, id KeyID, act [sha256.Size]byte, err error) {
+	if err := parseDrop(f); err != nil {
+		return n, id, act, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	p := parser{b: f.body()}
+	n = KeyName{Month(p.uvarint()), schema.Rank(p.byte())}
+	copy(id[:], p.bytes(len(id)))
+	copy(act[:], p.bytes(len(act)))
+	return n, id, act, nil
 }
 
 // keyNamed reads a key frame.

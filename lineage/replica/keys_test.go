@@ -3,10 +3,12 @@ package replica
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,56 +89,92 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestDroppedKeys: a key that the node has dropped does not come to a replica
-// that is behind: the text in its place does. One that was dropped at the replica
-// is not brought back.
+// TestDroppedKeys: a recorded act drops the key at the replica, whether it had it
+// or comes late; another act than was recorded is not taken.
 func TestDroppedKeys(t *testing.T) {
 	p := newPair(t)
+	now := p.reopenAt(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
 	p.receive(nil, nil)
 	p.send()
-	if err := errors.Join(p.appendAt(0, 10*time.Second), p.appendAt(1, 10*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	drop := func(dir string, level schema.Rank) {
-		path := keyOf(t, dir, level)
-		text := filepath.Join(filepath.Dir(path), filepath.Base(path[:len(path)-len(".key")])+".dropped")
-		if err := errors.Join(os.WriteFile(text, []byte("an act\n"), 0o600), os.Remove(path)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	contents := func(want ...lineage.Content) {
 		t.Helper()
-		n := 0
+		var got []lineage.Content
 		for e, err := range lineage.Read(lineage.Folder{Dir: p.copyDir, Reading: reading}, 0) {
-			if err != nil || n >= len(want) || e.Content != want[n] {
-				t.Fatalf("record %d: %v, %v", n+1, e.Content, err)
+			if err != nil {
+				t.Fatal(err)
 			}
-			n++
+			got = append(got, e.Content)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the copy's records: %v, want %v", got, want)
 		}
 	}
-	drop(p.copyDir, 1)
-	_ = p.sender.Close()
-	if err := p.log.Close(); err != nil {
-		t.Fatal(err)
-	}
-	p.openLog() // a new segment names its keys again
-	p.send()
 	if err := errors.Join(p.appendAt(0, 10*time.Second), p.appendAt(1, 10*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	contents(lineage.Readable, lineage.Redacted, lineage.Readable, lineage.Redacted)
+	before := p.copyDir
+	text, err := os.ReadFile(keyOf(t, p.dir, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	february := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
+	now.Store(&february)
+	sum := sha256.Sum256(text)
+	january := lineage.MonthOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	act := lineage.Act{Name: lineage.KeyName{Month: january}, Key: lineage.KeyID(sum[:16]), Text: "an act\n"}
+	retention := record("retention")
+	retention.Level = 3
+	if err := p.log.Drop(t.Context(), act, retention); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.appendAt(1, 10*time.Second); err != nil { // in another month: another key
+		t.Fatal(err)
+	}
+	dropped := []lineage.Content{lineage.Redacted, lineage.Readable, lineage.Readable, lineage.Readable}
+	contents(dropped...)
+	folder := func(want string) {
+		t.Helper()
+		got, err := os.ReadFile(filepath.Join(p.copyDir, lineage.KeysFolder, "2026-01.0.dropped"))
+		if err != nil || string(got) != want {
+			t.Errorf("in the key's place: %q, %v", got, err)
+		}
+		if _, err := os.Stat(filepath.Join(p.copyDir, lineage.KeysFolder, "2026-01.0.key")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the dropped key: %v", err)
+		}
+	}
+	folder("an act\n")
 
 	p.stop()
 	p.copyDir = filepath.Join(t.TempDir(), "late")
-	drop(p.dir, 0)
 	p.receive(nil, nil)
 	if err := p.appendAt(1, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(keyOf(t, p.copyDir, 0)); err != nil || string(text) != "an act\n" {
-		t.Errorf("in the key's place: %q, %v", text, err)
+	dropped = append(dropped, lineage.Readable)
+	contents(dropped...)
+	folder("an act\n")
+
+	p.stop()
+	p.copyDir = filepath.Join(t.TempDir(), "other")
+	if err := os.MkdirAll(filepath.Join(p.copyDir, lineage.KeysFolder), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	contents(lineage.Redacted, lineage.Readable, lineage.Redacted, lineage.Readable, lineage.Readable)
+	if err := os.WriteFile(filepath.Join(p.copyDir, lineage.KeysFolder, "2026-01.0.dropped"), []byte("another act\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.receive(nil, nil)
+	if err := p.appendAt(1, 500*time.Millisecond); !errors.Is(err, lineage.ErrLedgerUnavailable) {
+		t.Errorf("another act: %v", err)
+	}
+
+	// The first copy goes on where it was.
+	p.stop()
+	p.copyDir = before
+	p.receive(nil, nil)
+	if err := p.appendAt(1, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	contents(append(dropped, lineage.Readable, lineage.Readable)...)
 }
 
 // TestNoKeyNoAcknowledgement: without the very key that a frame names, on disk

@@ -9,8 +9,8 @@
 // folder, wrapped, each before the first frame that names it: without the reading
 // key it sees order and hashes and no content. It can neither change the log nor
 // make an answer leave that this machine has not synced itself. It does not hold
-// the ledger's signing key, and replicates no tree. A key that is dropped after
-// it was sent is to be dropped there by its operator.
+// the ledger's signing key, and replicates no tree. A recorded act that drops a
+// data key drops it there, too.
 package replica
 
 import (
@@ -54,8 +54,8 @@ var (
 //	                last record, 32 bytes SHA-256 of its last frame (zero when empty)
 //	node → replica  uint32 length, byte kind, that many bytes, as often as there is
 //	                something: whole frames, the last of them a record; or before
-//	                them, for a key frame among them, 16 bytes id of the data key
-//	                and its file, or the text in its place where it was dropped
+//	                them, for a key or drop frame among them, 16 bytes id of the
+//	                data key and its file, or the act in its place
 //	replica → node  uint64 sequence: everything up to this record is synced
 const (
 	protocol  = "WEIRREPL\x01"

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ type pair struct {
 	listener      string
 	stop          func()
 	sender        *Sender
+	clock         func() time.Time // of the log; nil for the system's
 }
 
 func identity(t *testing.T, name string) *Identity {
@@ -81,9 +83,22 @@ func newPair(t *testing.T) *pair {
 func (p *pair) openLog() {
 	p.t.Helper()
 	var err error
-	if p.log, err = lineage.Open(lineage.Config{Dir: p.dir, Origin: "node-a", Reading: reading, SegmentSize: 32 << 10}); err != nil {
+	if p.log, err = lineage.Open(lineage.Config{Dir: p.dir, Origin: "node-a", Reading: reading, Clock: p.clock, SegmentSize: 32 << 10}); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// reopenAt opens the log anew with a clock that stands at what is returned.
+func (p *pair) reopenAt(now time.Time) *atomic.Pointer[time.Time] {
+	p.t.Helper()
+	if err := p.log.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	var at atomic.Pointer[time.Time]
+	at.Store(&now)
+	p.clock = func() time.Time { return *at.Load() }
+	p.openLog()
+	return &at
 }
 
 // receive starts the replica, on the address that it had.

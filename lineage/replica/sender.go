@@ -306,7 +306,7 @@ func (s *Sender) send(ctx context.Context, conn net.Conn, frames *lineage.Frames
 	ticker := time.NewTicker(idlePoll)
 	defer ticker.Stop()
 	at := sent.acked
-	b := batch{dir: s.config.Dir, frames: frames, sent: map[lineage.KeyID]bool{}}
+	b := batch{dir: s.config.Dir, frames: frames, sent: map[sentKey]bool{}}
 	for {
 		s.mu.Lock()
 		target := max(s.wanted, s.config.Source.SyncedTo())
@@ -341,12 +341,18 @@ func (s *Sender) send(ctx context.Context, conn net.Conn, frames *lineage.Frames
 	}
 }
 
+// sentKey is a data key, or the act that dropped it.
+type sentKey struct {
+	id      lineage.KeyID
+	dropped bool
+}
+
 // batch is what is sent next: messages of data keys, and one of the frames that
 // need them.
 type batch struct {
 	dir     string
 	frames  *lineage.Frames
-	sent    map[lineage.KeyID]bool // keys, on this connection
+	sent    map[sentKey]bool // on this connection
 	keys    []byte
 	message []byte
 }
@@ -374,14 +380,15 @@ func (b *batch) fill(at, target uint64) (uint64, error) {
 	return at, nil
 }
 
-// key adds the data key that a frame names, the first time that one does.
+// key adds the data key that a frame names, or the act that dropped it, where it
+// was not sent.
 func (b *batch) key(f *lineage.Frame) error {
 	n, id, names := f.DataKey()
-	if !names || b.sent[id] {
+	if !names {
 		return nil
 	}
 	text, dropped, err := lineage.KeyText(b.dir, n, id)
-	if err != nil {
+	if err != nil || b.sent[sentKey{id, dropped}] {
 		return err
 	}
 	kind := byte(kindKey)
@@ -391,7 +398,7 @@ func (b *batch) key(f *lineage.Frame) error {
 	message := append(append(make([]byte, messageHead), id[:]...), text...)
 	writeHead(message, kind)
 	b.keys = append(b.keys, message...)
-	b.sent[id] = true
+	b.sent[sentKey{id, dropped}] = true
 	return nil
 }
 
