@@ -130,13 +130,22 @@ func (s *Sender) Wait(ctx context.Context, sequence uint64) error {
 
 // Stats gives the figures of this moment.
 func (s *Sender) Stats() SenderStats {
-	synced := s.config.Source.SyncedTo()
+	synced := s.synced()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
 	out.Connected, out.Acknowledged = s.up, s.acked
 	out.Behind = synced - min(synced, s.acked)
 	return out
+}
+
+// synced is the sequence up to which records are known to be synced here: who
+// waits may know it before the log's figures tell.
+func (s *Sender) synced() uint64 {
+	told := s.config.Source.SyncedTo()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(told, s.wanted)
 }
 
 // change moves what waiters look at. The caller holds mu.
@@ -223,7 +232,7 @@ func (s *Sender) locate(state lineage.CopyState) (*lineage.Frames, error) {
 	if state.Last == (lineage.FrameHash{}) {
 		return lineage.NewFrames(s.config.Dir, 0), nil
 	}
-	if synced := s.config.Source.SyncedTo(); state.Sequence > synced {
+	if synced := s.synced(); state.Sequence > synced {
 		return nil, fmt.Errorf("%w: it ends with record %d, this log with %d", ErrApart, state.Sequence, synced)
 	}
 	after := uint64(0)
@@ -308,9 +317,7 @@ func (s *Sender) send(ctx context.Context, conn net.Conn, frames *lineage.Frames
 	at := sent.acked
 	b := batch{dir: s.config.Dir, frames: frames, sent: map[sentKey]bool{}}
 	for {
-		s.mu.Lock()
-		target := max(s.wanted, s.config.Source.SyncedTo())
-		s.mu.Unlock()
+		target := s.synced()
 		for at < target {
 			var err error
 			if at, err = b.fill(at, target); err != nil {
