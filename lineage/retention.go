@@ -10,7 +10,7 @@ import (
 	"io/fs"
 )
 
-// ErrRetention: a data key is not to be dropped, or not by this act.
+// ErrRetention says that a data key is not to be dropped, or not by this act.
 var ErrRetention = errors.New("the data key is not dropped")
 
 // Act is the dropping of a data key. Who may order it is decided above: the log
