@@ -174,6 +174,10 @@ func (f *Front) durability(level schema.Rank) lineage.Durability {
 	return lineage.Synced
 }
 
+// ledgerPatience is how long an answer waits for its record before it is
+// refused.
+const ledgerPatience = 10 * time.Second
+
 // grace is how long an answer of the level waits for the second machine.
 func (f *Front) grace(level schema.Rank) time.Duration {
 	if int(level) < len(f.cfg.Grace) && f.cfg.Grace[level] > 0 {

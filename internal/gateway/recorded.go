@@ -2,14 +2,9 @@ package gateway
 
 import (
 	"context"
-	"time"
 
 	"github.com/weir-data/weir/lineage"
 )
-
-// ledgerPatience is how long an answer waits for its record before it is
-// refused.
-const ledgerPatience = 10 * time.Second
 
 // recorded appends the record and waits until it is as durable as its level
 // demands. The request's own deadline is for the sources: the record is written
