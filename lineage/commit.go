@@ -307,11 +307,7 @@ func (l *Log) pause() bool {
 // settle counts a group that is on disk, and makes the log available again when
 // nothing older than the next record is missing.
 func (l *Log) settle(g *group, sync time.Duration) {
-	if !g.failed {
-		close(g.ticket.synced)
-	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.stats.Groups++
 	l.stats.Synced += uint64(g.records)
 	l.stats.Queued -= g.records
@@ -320,6 +316,12 @@ func (l *Log) settle(g *group, sync time.Duration) {
 		l.down = nil
 	}
 	l.keepBuffer(g.buf)
+	l.mu.Unlock()
+	if !g.failed {
+		// Behind the count: whoever was told that his record is on disk finds it
+		// in SyncedTo.
+		close(g.ticket.synced)
+	}
 }
 
 // die ends the log after a failed sync. Fatal comes first: in production it does
