@@ -764,7 +764,7 @@ type Flow {
   in neither count of persons.
   """
   people: String!
-  "Persons in records with too many to be told apart: at most so many more."
+  "Persons in records that name more than 262,144: at most so many more."
   peopleUncounted: String!
   first: String!
   last: String!

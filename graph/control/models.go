@@ -140,7 +140,7 @@ type Flow struct {
 	// used other departments' fields too do not say whose their persons are, and are
 	// in neither count of persons.
 	People string `json:"people"`
-	// Persons in records with too many to be told apart: at most so many more.
+	// Persons in records that name more than 262,144: at most so many more.
 	PeopleUncounted string `json:"peopleUncounted"`
 	First           string `json:"first"`
 	Last            string `json:"last"`
