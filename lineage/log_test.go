@@ -375,3 +375,23 @@ func TestProbeFsync(t *testing.T) {
 		t.Error("a missing folder has an fsync time")
 	}
 }
+
+// TestReplicatedElsewhere: the log itself never says that a second machine has a
+// record, however safe it is here.
+func TestReplicatedElsewhere(t *testing.T) {
+	log, err := Open(Config{Dir: t.TempDir(), Origin: "node-a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() //nolint:errcheck // the test's own
+	_, ticket, err := log.Append(t.Context(), &Record{Kind: "query", Status: "ok"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ticket.Wait(t.Context(), Synced); err != nil {
+		t.Fatal(err)
+	}
+	if err := ticket.Wait(t.Context(), Replicated); !errors.Is(err, ErrLedgerUnavailable) {
+		t.Errorf("without a second machine: %v", err)
+	}
+}
