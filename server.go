@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -18,6 +19,13 @@ func main() {
 	// less often buys throughput for some tens of megabytes.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
+	}
+	// The goroutine that syncs the ledger holds its place among the running ones
+	// for as long as the disk takes, or until the scheduler notices; so do the
+	// index and the tree at their files. Two places more than processors keep all
+	// processors busy meanwhile.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, os.Args[1:], version(), os.Stdout, os.Stderr)

@@ -2,6 +2,7 @@ package lineage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -299,7 +300,7 @@ func TestSetTags(t *testing.T) {
 	tags := func(n int) []SubjectTag {
 		out := make([]SubjectTag, n)
 		for i := range out {
-			out[i][0], out[i][1] = byte(n-i), byte((n-i)>>8)
+			binary.LittleEndian.PutUint64(out[i][:], uint64(n-i)) //nolint:gosec // a small number
 		}
 		return out
 	}

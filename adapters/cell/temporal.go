@@ -22,11 +22,17 @@ func AppendDate(dst []byte, days int64) ([]byte, bool) {
 	if days < daysToYear1 || days >= daysToYear10000 {
 		return dst, false
 	}
-	y, m, d := civil(days)
-	dst = append(dst, byte('0'+y/1000), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10), '-')
-	dst = append(dst, byte('0'+m/10), byte('0'+m%10), '-')
-	return append(dst, byte('0'+d/10), byte('0'+d%10)), true
+	year, month, day := civil(days)
+	c, y, m, d := 2*(year/100), 2*(year%100), 2*month, 2*day
+	return append(dst, pairs[c], pairs[c+1], pairs[y], pairs[y+1], '-', pairs[m], pairs[m+1], '-', pairs[d], pairs[d+1]), true
 }
+
+// pairs are the numbers below 100 in two digits each.
+const pairs = "0001020304050607080910111213141516171819" +
+	"2021222324252627282930313233343536373839" +
+	"4041424344454647484950515253545556575859" +
+	"6061626364656667686970717273747576777879" +
+	"8081828384858687888990919293949596979899"
 
 // AppendDateTime appends an instant given in microseconds since
 // 1970-01-01T00:00:00Z.
@@ -68,9 +74,8 @@ func appendClock(dst []byte, micros int64) []byte {
 }
 
 func appendSeconds(dst []byte, s int64) []byte {
-	h, m := s/3600, s/60%60
-	s %= 60
-	return append(dst, byte('0'+h/10), byte('0'+h%10), ':', byte('0'+m/10), byte('0'+m%10), ':', byte('0'+s/10), byte('0'+s%10))
+	h, m, s := 2*(s/3600), 2*(s/60%60), 2*(s%60)
+	return append(dst, pairs[h], pairs[h+1], ':', pairs[m], pairs[m+1], ':', pairs[s], pairs[s+1])
 }
 
 func appendDateText(dst, text []byte) ([]byte, bool) {
@@ -234,9 +239,8 @@ func twoDigits(text []byte, limit int64) (int64, bool) {
 	return v, v <= limit
 }
 
-// daysOf and civil convert between a date of the proleptic Gregorian calendar
-// and days since 1970-01-01; years start in March so that a leap day is a
-// year's last.
+// daysOf gives a date of the proleptic Gregorian calendar in days since
+// 1970-01-01. Years start in March here, so that a leap day is a year's last.
 func daysOf(y, m, d int64) int64 {
 	if m <= 2 {
 		y--
@@ -248,21 +252,20 @@ func daysOf(y, m, d int64) int64 {
 	return era*146097 + dayOfEra - 719468
 }
 
-func civil(days int64) (y, m, d int64) {
-	days += 719468
-	era := floorDiv(days, 146097)
-	dayOfEra := days - era*146097
-	yearOfEra := (dayOfEra - dayOfEra/1460 + dayOfEra/36524 - dayOfEra/146096) / 365
-	dayOfYear := dayOfEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
-	mp := (5*dayOfYear + 2) / 153
-	d = dayOfYear - (153*mp+2)/5 + 1
-	m = mp + 3
-	if m > 12 {
-		m -= 12
-	}
-	y = yearOfEra + era*400
-	if m <= 2 {
-		y++
+// civil is the other way, for the years 1 to 9999. Quotients and remainders come
+// of one multiplication each, as C. Neri and L. Schneider show in "Euclidean
+// affine functions and their application to calendar algorithms" (2022).
+func civil(days int64) (y, m, d uint32) {
+	// A year further back, so that January and February of year 1 count up too.
+	const toMarchYear0 = 719468
+	n := 4*uint32(days+toMarchYear0) + 3 //nolint:gosec // the caller's days are of the year 1 at least
+	century, ofCentury := n/146097, n%146097
+	p := uint64(2939745) * uint64(ofCentury|3)
+	ofCenturyYear, ofYear := uint32(p>>32), uint32(p)/2939745/4 //nolint:gosec // the halves of a product
+	q := 2141*ofYear + 197913
+	y, m, d = 100*century+ofCenturyYear, q>>16, (q&0xffff)/2141+1
+	if ofYear >= 306 { // January and February
+		return y + 1, m - 12, d
 	}
 	return y, m, d
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // fuzzed lets no input panic, leave its bounds, break UTF-8 or show more than
@@ -97,6 +99,38 @@ func FuzzParse(f *testing.F) {
 		}
 		if again, err := Parse(r.Spec()); err != nil || again.Spec() != r.Spec() {
 			t.Fatalf("%q parses to %s, which parses to %v: %v", s, r.Spec(), again.Spec(), err)
+		}
+	})
+}
+
+// FuzzGrapheme holds the short way past the tables of grapheme breaks to the
+// tables.
+func FuzzGrapheme(f *testing.F) {
+	for _, v := range append(awkward(), "欧阳\ufe00娜", "a\u0301b", "王\u200d", "\u0600王", "🇨🇳🇨王") {
+		f.Add(v)
+	}
+	r := rand.New(rand.NewPCG(5, 5))
+	parts := []string{"王", "娜", "龿", "一", "鿿", "a", "~", " ", "\u0301", "\ufe00", "\u200d", "\u0600", "👩", "🇨", "각", "\r", "\n"}
+	for range 500 {
+		var b strings.Builder
+		for range 1 + r.IntN(6) {
+			b.WriteString(parts[r.IntN(len(parts))])
+		}
+		f.Add(b.String())
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		if !utf8.ValidString(v) {
+			return
+		}
+		rest, state := []byte(v), -1
+		for all := uniseg.NewGraphemes(v); all.Next(); {
+			var g []byte
+			if g, rest, state = nextGrapheme(rest, state); string(g) != all.Str() {
+				t.Fatalf("%q is cut at %q, want %q", v, g, all.Str())
+			}
+		}
+		if len(rest) > 0 {
+			t.Fatalf("%q leaves %q", v, rest)
 		}
 	})
 }

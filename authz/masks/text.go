@@ -29,7 +29,7 @@ func keep(first, last int) Func {
 		n, start, state := 0, 0, -1
 		for rest := src; len(rest) > 0; n++ {
 			var g []byte
-			g, rest, _, state = uniseg.FirstGraphemeCluster(rest, state)
+			g, rest, state = nextGrapheme(rest, state)
 			tail[n%len(tail)] = start
 			start += len(g)
 			if n < first {
@@ -75,18 +75,44 @@ func maskName(dst, src []byte) ([]byte, bool) {
 	if !utf8.Valid(src) {
 		return append(dst, whole...), true
 	}
-	first, rest, _, state := uniseg.FirstGraphemeCluster(src, -1)
+	first, rest, state := nextGrapheme(src, -1)
 	r, _ := utf8.DecodeRune(first)
 	if len(rest) == 0 || len(first) > longestGrapheme || !unicode.IsLetter(r) {
 		// One character would be the whole name.
 		return append(dst, whole...), true
 	}
 	dst = append(dst, first...)
-	second, rest, _, _ := uniseg.FirstGraphemeCluster(rest, state)
+	second, rest, _ := nextGrapheme(rest, state)
 	if len(rest) > 0 && compoundSurname(first, second) {
 		dst = append(dst, second...)
 	}
 	return append(dst, "**"...), true
+}
+
+// nextGrapheme cuts the first grapheme off a text (UAX #29). state is -1 at the
+// text's start and what the call before gave further on. Most characters here
+// are Han or ASCII: they have no property of grapheme breaks, so that one before
+// another is a grapheme of its own, without a look into the tables.
+func nextGrapheme(text []byte, state int) (g, rest []byte, _ int) {
+	if n := plainRune(text); n > 0 && state == -1 && (n == len(text) || plainRune(text[n:]) > 0) {
+		return text[:n], text[n:], -1
+	}
+	g, rest, _, state = uniseg.FirstGraphemeCluster(text, state)
+	return g, rest, state
+}
+
+// plainRune is the length of the first character if it is printable ASCII or of
+// the block CJK Unified Ideographs (U+4E00 to U+9FFF), else 0.
+func plainRune(text []byte) int {
+	switch {
+	case len(text) == 0:
+		return 0
+	case text[0] >= ' ' && text[0] <= '~':
+		return 1
+	case text[0] >= 0xe4 && text[0] <= 0xe9 && len(text) >= 3 && (text[0] > 0xe4 || text[1] >= 0xb8):
+		return 3
+	}
+	return 0
 }
 
 func compoundSurname(first, second []byte) bool {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-data/weir/adapters"
 	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/resolvers"
 )
 
@@ -35,6 +36,7 @@ type run struct {
 	failures   []failure
 	truncated  []string
 	tags       tagSet
+	tagger     *keyring.Tagger
 	streams    []stream // a stack: nested merged lists
 	done       bool
 }
@@ -45,6 +47,9 @@ type window struct{ limit, offset int }
 // begin readies a run for a request.
 func (r *run) begin(e *Executor, req *resolvers.Request, prog *program, vars map[string]any) {
 	r.e, r.req, r.prog, r.vars = e, req, prog, vars
+	if r.tagger == nil {
+		r.tagger = e.ring.Tagger(resolvers.TagUse)
+	}
 	r.writer.Reads, r.writer.Masks = req.Reads, prog.masksFor(e, req.Purpose)
 	r.results = grown(r.results, len(prog.fetches))
 	r.windows = grown(r.windows, len(prog.rows))
@@ -314,8 +319,7 @@ func (r *run) end() {
 	r.failures = r.failures[:0]
 	clear(r.streams)
 	r.streams = r.streams[:0]
-	r.tags.list = nil // it went into the record
-	clear(r.tags.known)
+	r.tags.list = r.tags.list[:0]
 	r.buf = r.buf[:0]
 }
 
@@ -336,5 +340,5 @@ func isBound(b *adapters.Bound, param int) bool { return b != nil && b.Param == 
 // oversize reports whether a run has grown beyond what is worth keeping.
 func (r *run) oversize() bool {
 	const most = 4 << 20
-	return cap(r.buf) > most || len(r.tags.known) > 1<<14 || cap(r.results) > 256
+	return cap(r.buf) > most || cap(r.tags.list) > 1<<16 || cap(r.results) > 256
 }

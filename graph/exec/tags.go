@@ -1,31 +1,30 @@
 package exec
 
-import (
-	"github.com/weir-data/weir/lineage"
-	"github.com/weir-data/weir/resolvers"
-)
+import "github.com/weir-data/weir/lineage"
 
 // tag records whom a row, or a stated key, is about.
-func (r *run) tag(identifier []byte) {
-	r.tags.add(r.e.ring.Tag(resolvers.TagUse, identifier))
-}
+func (r *run) tag(identifier []byte) { r.tags.add(r.tagger.Tag(identifier)) }
 
-// tagSet holds tags without duplicates in the order of their first appearance.
-type tagSet struct {
-	list  []lineage.SubjectTag
-	known map[lineage.SubjectTag]struct{}
-}
+// tagSet collects tags. Some may stand in it more than once until it is asked;
+// its memory follows the number of different ones all the same.
+type tagSet struct{ list []lineage.SubjectTag }
+
+// manyTags is from where on a full list is rid of duplicates before it grows.
+const manyTags = 1 << 12
 
 func (s *tagSet) add(t lineage.SubjectTag) {
-	if len(s.list) > 0 && s.list[len(s.list)-1] == t {
+	n := len(s.list)
+	if n > 0 && s.list[n-1] == t {
 		return
 	}
-	if s.known == nil {
-		s.known = make(map[lineage.SubjectTag]struct{})
+	if n == cap(s.list) && n >= manyTags {
+		s.unique()
 	}
-	if _, ok := s.known[t]; ok {
-		return
-	}
-	s.known[t] = struct{}{}
 	s.list = append(s.list, t)
+}
+
+// unique gives each tag once, sorted.
+func (s *tagSet) unique() []lineage.SubjectTag {
+	s.list = lineage.UniqueTags(s.list)
+	return s.list
 }

@@ -37,7 +37,7 @@ func (f *Front) record(x *exchange, o *outcome) *lineage.Record {
 	if reads.Counts != nil {
 		r.Uses, r.Counts, r.Rows = reads.Uses, reads.Counts, reads.Rows
 	}
-	r.SetTags(slices.Clone(reads.Tags))
+	r.SetTags(reads.Tags)
 	_, _ = io.ReadFull(f.cfg.Random, r.Salt[:])
 	r.Answer = lineage.AnswerDigest(r.Salt[:], o.answer.data, o.answer.errors)
 	return r

@@ -33,10 +33,13 @@ func double(in [aes.BlockSize]byte) (out [aes.BlockSize]byte) {
 	return out
 }
 
-func (m cmac) sum(msg []byte) [aes.BlockSize]byte {
-	// One array for state and last block: both pass through an interface and
-	// would each be an allocation.
-	var work [2 * aes.BlockSize]byte
+// cmacWork is the state and the last block of one computation. Both pass through
+// an interface, so that they would be an allocation each time; whoever computes
+// many keeps one.
+type cmacWork [2 * aes.BlockSize]byte
+
+func (m *cmac) sum(work *cmacWork, msg []byte) [aes.BlockSize]byte {
+	clear(work[:])
 	x, last := work[:aes.BlockSize], work[aes.BlockSize:]
 	for len(msg) > aes.BlockSize {
 		subtle.XORBytes(x, x, msg[:aes.BlockSize])

@@ -113,7 +113,21 @@ func (r *Ring) OpenDeterministic(use string, sealed, aad []byte) ([]byte, error)
 // the active key: equal identifiers have equal tags, and without the key no
 // dictionary opens them.
 func (r *Ring) Tag(use string, id []byte) [8]byte {
-	sum := r.keys[0].suite(use).tag.sum(id)
+	return r.Tagger(use).Tag(id)
+}
+
+// Tagger makes the tags of one use. It is for one goroutine at a time.
+type Tagger struct {
+	mac  *cmac
+	work cmacWork
+}
+
+// Tagger gives a tagger for a use, under the active key.
+func (r *Ring) Tagger(use string) *Tagger { return &Tagger{mac: &r.keys[0].suite(use).tag} }
+
+// Tag is what [Ring.Tag] is.
+func (t *Tagger) Tag(id []byte) [8]byte {
+	sum := t.mac.sum(&t.work, id)
 	return [8]byte(sum[:8])
 }
 
