@@ -31,6 +31,8 @@ type Request struct {
 	// (X-Weir-Partial: list).
 	PartialLists bool
 	Reads        *ReadSet
+	// Execution is the executor's own, between its calls.
+	Execution any
 }
 
 type requestKey struct{}

@@ -198,8 +198,8 @@ func (w *world) ask(req *resolvers.Request, query string, variables map[string]a
 	}
 	copied := *response
 	copied.Data = bytes.Clone(response.Data)
-	w.executor.Release(opCtx)
-	w.executor.Release(opCtx)
+	w.executor.Release(req)
+	w.executor.Release(req)
 	return &copied
 }
 

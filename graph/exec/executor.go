@@ -157,8 +157,6 @@ func (e *Executor) Close() { e.plans.close() }
 
 func (e *Executor) department(name string) *department { return e.departments[name] }
 
-const statsKey = "weir.run"
-
 // CreateOperationContext parses, validates, plans and resolves an operation:
 // everything that can be refused before a source is touched. It reads the
 // request from the context (see [resolvers.WithRequest]); without one nothing
@@ -173,6 +171,9 @@ func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.R
 	if req == nil || req.Subject == nil || req.Reads == nil || req.Generation == nil ||
 		req.Generation.Catalogue == nil || req.Generation.Table == nil || req.Generation.Documents == nil {
 		return opCtx, refusals(refusal(plan.Forbidden), "")
+	}
+	if req.Execution != nil {
+		return opCtx, refusals(refusal(plan.Internal), req.ID) // of one operation there is one answer
 	}
 	if errs := e.plan(ctx, req, params, opCtx); len(errs) > 0 {
 		req.Reads.Kind, req.Reads.Code = "refused", string(errs[0].Code)
@@ -228,7 +229,7 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 	reads.Kind, reads.Document = prog.kind, prog.document
 	reads.Begin(prog.plan.Uses, prog.plan.Level)
 	reads.Coordinates = prog.plan.Touched
-	opCtx.Stats.SetExtension(statsKey, r)
+	req.Execution = r
 	return nil
 }
 
@@ -236,10 +237,9 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 // [Executor.CreateOperationContext] has made. Its first call fetches and writes
 // the whole answer; every other gives nil. The answer's data are bytes of a
 // pooled buffer, valid until [Executor.Release].
-func (e *Executor) DispatchOperation(ctx context.Context, opCtx *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
-	ctx = graphql.WithOperationContext(ctx, opCtx)
-	r, ok := opCtx.Stats.GetExtension(statsKey).(*run)
-	if !ok {
+func (e *Executor) DispatchOperation(ctx context.Context, _ *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	r := runOf(resolvers.RequestFrom(ctx))
+	if r == nil {
 		return graphql.OneShot(&graphql.Response{Errors: refusals(refusal(plan.Internal), "")}), ctx
 	}
 	return func(ctx context.Context) *graphql.Response {
@@ -266,20 +266,26 @@ func (e *Executor) DispatchError(ctx context.Context, list gqlerror.List) *graph
 	return &graphql.Response{Errors: list}
 }
 
-// Release gives an operation's memory back: the answer's data and the record's
-// shape must not be read any more. Calling it is optional, for contexts of this
-// executor harmless any number of times, and never before the bytes have left.
-func (e *Executor) Release(opCtx *graphql.OperationContext) {
-	if opCtx == nil {
+// Release gives the memory of a request's operation back: the answer's data and
+// the record's shape must not be read any more. Calling it is optional, harmless
+// any number of times, and never before the bytes have left.
+func (e *Executor) Release(req *resolvers.Request) {
+	r := runOf(req)
+	if r == nil {
 		return
 	}
-	r, ok := opCtx.Stats.GetExtension(statsKey).(*run)
-	if !ok {
-		return
-	}
-	opCtx.Stats.SetExtension(statsKey, nil)
+	req.Execution = nil
 	r.done = true
 	e.recycle(r)
+}
+
+// runOf is the execution of a request, nil when it has none.
+func runOf(req *resolvers.Request) *run {
+	if req == nil {
+		return nil
+	}
+	r, _ := req.Execution.(*run)
+	return r
 }
 
 func (e *Executor) recycle(r *run) {

@@ -19,8 +19,10 @@ func indexConfig(c *config.Config, reading lineage.Sealer) index.Config {
 }
 
 // openIndex opens the ledger's index, and follows the log beside the server.
-func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
-	x, err := index.Open(ctx, indexConfig(n.cfg, n.reading))
+func (n *node) openIndex(ctx context.Context, log *lineage.Log) (*index.Index, error) {
+	cfg := indexConfig(n.cfg, n.reading)
+	cfg.Appended = func() uint64 { return log.Stats().Appended }
+	x, err := index.Open(ctx, cfg)
 	if err != nil {
 		return nil, environment(err, indexRemedy(err))
 	}

@@ -138,7 +138,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		revocations = file
 		n.following = append(n.following, file.Run)
 	}
-	asked, err := n.openIndex(ctx)
+	asked, err := n.openIndex(ctx, ledger)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/resolvers"
 )
 
 // ErrUnauthenticated is every reason not to believe a token: callers learn no
@@ -61,22 +65,43 @@ const maxVerified = 16 << 10
 type tokenCache struct {
 	auth Authenticator
 	now  func() time.Time
+	make func(*authz.Subject) *reader
 
 	mu    sync.RWMutex
 	known map[[sha256.Size]byte]verified
 }
 
 type verified struct {
-	subject *authz.Subject
-	epoch   uint64
+	reader *reader
+	epoch  uint64
 }
 
-func newTokenCache(auth Authenticator, now func() time.Time) *tokenCache {
-	return &tokenCache{auth: auth, now: now, known: map[[sha256.Size]byte]verified{}}
+// reader is who a verified token says, with what is worked out of it again and
+// again. Safe for concurrent use.
+type reader struct {
+	*authz.Subject
+	// pseudonym and attributes are how records name him, and the attributes
+	// that scopes may have used.
+	pseudonym  string
+	attributes [8]byte
+	// apart is the last generation under which his offices were seen to be
+	// apart; nil for none yet. It is weak: a token that is not used any more
+	// must not keep an old generation.
+	apart atomic.Pointer[weak.Pointer[plan.Generation]]
 }
 
-// subject gives the reader of a token.
-func (c *tokenCache) subject(ctx context.Context, token string) (*authz.Subject, error) {
+func (f *Front) newReader(s *authz.Subject) *reader {
+	return &reader{
+		Subject: s, pseudonym: f.cfg.Keys.Pseudonym(resolvers.SubjectUse, s.ID), attributes: f.attributes(s.Attributes),
+	}
+}
+
+func newTokenCache(auth Authenticator, now func() time.Time, make func(*authz.Subject) *reader) *tokenCache {
+	return &tokenCache{auth: auth, now: now, make: make, known: map[[sha256.Size]byte]verified{}}
+}
+
+// reader gives the reader of a token.
+func (c *tokenCache) reader(ctx context.Context, token string) (*reader, error) {
 	var room [1024]byte // on the stack, for most tokens
 	key := sha256.Sum256(append(room[:0], token...))
 	epoch := c.auth.Epoch()
@@ -84,10 +109,10 @@ func (c *tokenCache) subject(ctx context.Context, token string) (*authz.Subject,
 	v, found := c.known[key]
 	c.mu.RUnlock()
 	if found && v.epoch == epoch {
-		if expired(v.subject, c.now()) {
+		if expired(v.reader.Subject, c.now()) {
 			return nil, ErrUnauthenticated
 		}
-		return v.subject, nil
+		return v.reader, nil
 	}
 	s, err := c.auth.Authenticate(ctx, token)
 	if err != nil {
@@ -96,6 +121,7 @@ func (c *tokenCache) subject(ctx context.Context, token string) (*authz.Subject,
 	if s == nil || s.ID == "" || expired(s, c.now()) {
 		return nil, ErrUnauthenticated
 	}
+	r := c.make(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.known) >= maxVerified {
@@ -103,8 +129,8 @@ func (c *tokenCache) subject(ctx context.Context, token string) (*authz.Subject,
 	}
 	// The epoch was read before the check: a key withdrawn in between leaves an
 	// entry that the next request does not accept.
-	c.known[key] = verified{s, epoch}
-	return s, nil
+	c.known[key] = verified{r, epoch}
+	return r, nil
 }
 
 // evict drops what cannot be used any more and, when that is not enough, an
@@ -112,7 +138,7 @@ func (c *tokenCache) subject(ctx context.Context, token string) (*authz.Subject,
 func (c *tokenCache) evict(epoch uint64) {
 	now := c.now()
 	for k, v := range c.known {
-		if v.epoch != epoch || expired(v.subject, now) {
+		if v.epoch != epoch || expired(v.reader.Subject, now) {
 			delete(c.known, k)
 		}
 	}

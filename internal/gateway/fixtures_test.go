@@ -64,7 +64,7 @@ func (e *fakeExecutor) DispatchError(_ context.Context, list gqlerror.List) *gra
 	return &graphql.Response{Errors: list}
 }
 
-func (e *fakeExecutor) Release(*graphql.OperationContext) { e.released++ }
+func (e *fakeExecutor) Release(*resolvers.Request) { e.released++ }
 
 func (e *fakeExecutor) ran() int {
 	e.mu.Lock()

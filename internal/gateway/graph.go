@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+	"weak"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -38,7 +39,7 @@ type exchange struct {
 	id      string
 	media   media
 	started time.Time
-	subject *authz.Subject
+	subject *reader // nil as long as nobody is known
 	request *resolvers.Request
 }
 
@@ -147,7 +148,7 @@ func (x *exchange) handle(r *http.Request) {
 }
 
 // identify verifies the token and loads the generation, once.
-func (x *exchange) identify(r *http.Request) (*authz.Subject, *resolvers.Request, *refusal) {
+func (x *exchange) identify(r *http.Request) (*reader, *resolvers.Request, *refusal) {
 	f := x.front
 	subject, why := f.reader(r)
 	if why != nil {
@@ -165,19 +166,19 @@ func (x *exchange) identify(r *http.Request) (*authz.Subject, *resolvers.Request
 		return nil, nil, &refusal{plan.Forbidden, "the token reaches two offices that must be apart"}
 	}
 	return subject, &resolvers.Request{
-		ID: x.id, Subject: subject, Generation: generation, Received: x.started,
+		ID: x.id, Subject: subject.Subject, Generation: generation, Received: x.started,
 		Reads: &resolvers.ReadSet{},
 	}, nil
 }
 
 // reader gives the reader of a request, if its token proves one.
-func (f *Front) reader(r *http.Request) (*authz.Subject, *refusal) {
+func (f *Front) reader(r *http.Request) (*reader, *refusal) {
 	token, ok := bearer(r.Header)
 	if !ok {
 		return nil, &refusal{code: plan.Unauthenticated}
 	}
-	s, err := f.tokens.subject(r.Context(), token)
-	if err != nil || f.revoked(s) {
+	s, err := f.tokens.reader(r.Context(), token)
+	if err != nil || f.revoked(s.Subject) {
 		return nil, &refusal{code: plan.Unauthenticated}
 	}
 	return s, nil
@@ -189,10 +190,18 @@ func (f *Front) revoked(s *authz.Subject) bool {
 
 // apart asks for the roles with all that they inherit; roles that the policy
 // does not know count as they stand in the token.
-func (f *Front) apart(g *plan.Generation, s *authz.Subject) bool {
+func (f *Front) apart(g *plan.Generation, s *reader) bool {
+	if seen := s.apart.Load(); seen != nil && seen.Value() == g {
+		return true
+	}
 	inherited := g.Table.View(s.Profile("")).Roles()
 	roles := append(append(make([]string, 0, len(s.Roles)+len(inherited)), s.Roles...), inherited...)
-	return f.cfg.Offices.Apart(roles)
+	if !f.cfg.Offices.Apart(roles) {
+		return false
+	}
+	seen := weak.Make(g)
+	s.apart.Store(&seen)
+	return true
 }
 
 // state reads what a reader says about a request: nothing about himself.
@@ -201,7 +210,7 @@ func (x *exchange) state(h http.Header) *refusal {
 	if why != nil {
 		return why
 	}
-	if purpose != "" && !x.front.mayState(x.subject, purpose) {
+	if purpose != "" && !x.front.mayState(x.subject.Subject, purpose) {
 		return &refusal{plan.Forbidden, "the stated purpose is not registered, or not open to this token and its application"}
 	}
 	number, why := one(h, "X-Weir-Case")
@@ -269,10 +278,13 @@ func (f *Front) endTurn() { <-f.turns }
 
 // execute runs the operation and hands what came of it to the gate.
 func (x *exchange) execute(ctx context.Context, r *http.Request, p *params) {
-	ctx = graphql.StartOperationTrace(resolvers.WithRequest(ctx, x.request))
+	ctx = resolvers.WithRequest(ctx, x.request)
+	if _, ok := x.executor.(timely); !ok {
+		ctx = graphql.StartOperationTrace(ctx) // gqlgen's own executor wants it
+	}
 	op, list := x.executor.CreateOperationContext(ctx, rawParams(p))
 	if pool, ok := x.executor.(releaser); ok {
-		defer pool.Release(op)
+		defer pool.Release(x.request)
 	}
 	if len(list) > 0 {
 		if op != nil {
@@ -318,7 +330,7 @@ type timely interface{ Timely() }
 // releaser is an executor that takes an operation's memory back once the bytes
 // have left.
 type releaser interface {
-	Release(*graphql.OperationContext)
+	Release(*resolvers.Request)
 }
 
 func operationName(op *graphql.OperationContext) string {

@@ -291,16 +291,16 @@ func TestKeysThatMaySignAreRefused(t *testing.T) {
 
 func TestWithdrawnKey(t *testing.T) {
 	i := newIssuer(t)
-	cache := newTokenCache(i.jwt, func() time.Time { return noon })
+	cache := newTokenCache(i.jwt, func() time.Time { return noon }, plainReader)
 	token := i.es(good())
-	if _, err := cache.subject(t.Context(), token); err != nil {
+	if _, err := cache.reader(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	i.publish(map[string]any{"rsa": i.rsa.Public()})
 	if err := i.keys.refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cache.subject(t.Context(), token); !errors.Is(err, ErrUnauthenticated) {
+	if _, err := cache.reader(t.Context(), token); !errors.Is(err, ErrUnauthenticated) {
 		t.Error("a cached token outlived its key")
 	}
 	// A set that became unreadable leaves the last one in force.
@@ -331,9 +331,9 @@ func (*counting) Epoch() uint64 { return 0 }
 func TestTokenCache(t *testing.T) {
 	now := noon
 	auth := &counting{expires: noon.Add(time.Minute)}
-	cache := newTokenCache(auth, func() time.Time { return now })
+	cache := newTokenCache(auth, func() time.Time { return now }, plainReader)
 	for range 3 {
-		if _, err := cache.subject(t.Context(), "a"); err != nil {
+		if _, err := cache.reader(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -341,12 +341,12 @@ func TestTokenCache(t *testing.T) {
 		t.Errorf("verified %d times", n)
 	}
 	now = noon.Add(time.Minute)
-	if _, err := cache.subject(t.Context(), "a"); !errors.Is(err, ErrUnauthenticated) {
+	if _, err := cache.reader(t.Context(), "a"); !errors.Is(err, ErrUnauthenticated) {
 		t.Error("an expired token was served from the cache")
 	}
 	now = noon
 	for i := range maxVerified + 10 {
-		if _, err := cache.subject(t.Context(), "token"+string(rune(i))); err != nil {
+		if _, err := cache.reader(t.Context(), "token"+string(rune(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -418,3 +418,5 @@ func TestJWKSByURL(t *testing.T) {
 		t.Errorf("%d keys", set.Len())
 	}
 }
+
+func plainReader(s *authz.Subject) *reader { return &reader{Subject: s} }

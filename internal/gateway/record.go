@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/weir-data/weir/lineage"
-	"github.com/weir-data/weir/resolvers"
 	"github.com/weir-data/weir/schema"
 )
 
@@ -24,8 +23,8 @@ func (f *Front) record(x *exchange, o *outcome) *lineage.Record {
 	s, reads := x.subject, x.request.Reads
 	r := &lineage.Record{
 		RequestID: x.id, Kind: reads.Kind, Operation: reads.Name,
-		Subject: f.cfg.Keys.Pseudonym(resolvers.SubjectUse, s.ID), Application: s.Application, Department: s.Department,
-		Roles: s.Roles, Attributes: f.attributes(s.Attributes), Purpose: x.request.Purpose,
+		Subject: s.pseudonym, Application: s.Application, Department: s.Department,
+		Roles: s.Roles, Attributes: s.attributes, Purpose: x.request.Purpose,
 		Schema: x.request.Generation.Catalogue.Revision, Policy: x.request.Generation.Policy, Document: reads.Document,
 		Status: o.status, Code: string(o.code), Level: reads.Level,
 		Sealed:  f.cfg.Sealed[x.request.Purpose],

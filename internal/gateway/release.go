@@ -186,7 +186,7 @@ func (g *gate) lost(x *exchange, o outcome) plan.Code {
 // token, or a right on one of the coordinates.
 func (x *exchange) lost(coordinates []schema.Coordinate) plan.Code {
 	f := x.front
-	if expired(x.subject, f.cfg.Now()) || f.revoked(x.subject) {
+	if expired(x.subject.Subject, f.cfg.Now()) || f.revoked(x.subject.Subject) {
 		return plan.Unauthenticated
 	}
 	current := f.cfg.Generations.Current()

@@ -70,7 +70,7 @@ func (x *exchange) subscribe(r *http.Request, p *params) {
 	ctx = graphql.StartOperationTrace(resolvers.WithRequest(ctx, x.request))
 	op, list := x.executor.CreateOperationContext(ctx, rawParams(p))
 	if pool, ok := x.executor.(releaser); ok {
-		defer pool.Release(op)
+		defer pool.Release(x.request)
 	}
 	if len(list) > 0 {
 		// Before there are events, a refusal is an ordinary answer.

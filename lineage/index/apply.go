@@ -21,6 +21,9 @@ import (
 func (x *Index) Run(ctx context.Context) error {
 	w := newWriter(x)
 	defer w.close()
+	// Many small turns: whoever waits for an answer beside one waits little.
+	w.most, w.mostTags = min(x.cfg.Batch, followRecords), followTags
+	var appended uint64
 	for {
 		start := time.Now()
 		n, err := w.step(ctx)
@@ -33,7 +36,7 @@ func (x *Index) Run(ctx context.Context) error {
 		pause := x.cfg.Poll
 		if n > 0 {
 			x.applied.tell()
-			pause = x.pause(time.Since(start))
+			pause = pauseAfter(time.Since(start), x.share(&appended))
 		}
 		select {
 		case <-ctx.Done():
@@ -43,10 +46,33 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// pause is how long to leave the processor to those who wait for answers, after
-// a batch that took so long.
-func (x *Index) pause(took time.Duration) time.Duration {
-	return time.Duration(float64(took) * (1 - x.cfg.Share) / x.cfg.Share)
+// followRecords and followTags bound a batch of [Index.Run], idleShare is the
+// share it takes when nothing was appended since its last batch.
+const (
+	followRecords = 1024
+	followTags    = 1 << 12
+	idleShare     = 0.5
+)
+
+// share is how much of the time is the index's now; last is what the log had
+// appended when it was asked before.
+func (x *Index) share(last *uint64) float64 {
+	if x.cfg.Appended == nil {
+		return x.cfg.Share
+	}
+	now := x.cfg.Appended()
+	idle := now == *last
+	*last = now
+	if idle {
+		return max(x.cfg.Share, idleShare)
+	}
+	return x.cfg.Share
+}
+
+// pauseAfter is how long to leave the processor to those who wait for answers,
+// after a batch that took so long.
+func pauseAfter(took time.Duration, share float64) time.Duration {
+	return time.Duration(float64(took) * (1 - share) / share)
 }
 
 // CatchUp reads the log to its present end.
@@ -96,6 +122,8 @@ type writer struct {
 	origin int64
 	last   Sequence
 	hash   []byte // of the last record applied
+	// most and mostTags bound a batch.
+	most, mostTags int
 	// days are the figures of this origin that were touched last, as they stand
 	// in the table: only this writer changes them.
 	days map[dayKey]*figures
@@ -107,7 +135,7 @@ type writer struct {
 
 func newWriter(x *Index) *writer {
 	return &writer{
-		index: x, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
+		index: x, most: x.cfg.Batch, mostTags: maxTags, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
 		records: inserts{
 			db: x.db, driver: x.cfg.Driver, columns: 10,
 			into: "record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)",
@@ -157,7 +185,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		}
 	}
 	entries := make([]lineage.Entry, 0, 64)
-	for tags := 0; len(entries) < w.index.cfg.Batch && tags < maxTags; {
+	for tags := 0; len(entries) < w.most && tags < w.mostTags; {
 		e, err := w.reader.Next()
 		if errors.Is(err, io.EOF) {
 			break

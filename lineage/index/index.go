@@ -42,10 +42,13 @@ type Config struct {
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
 	Batch int
-	// Share is how much of one processor's time [Index.Run] takes at most, above
-	// 0 up to 1; 0.1. The index is behind while more comes than that is enough
-	// for, and says how far.
+	// Share is how much of one processor's time [Index.Run] takes at most while
+	// the log grows, above 0 up to 1; 0.05. The index is behind while more comes
+	// than that is enough for, and says how far; it catches up when less comes.
 	Share float64
+	// Appended is how many records the log has taken so far; nil where nobody
+	// knows, as in another process than the log's.
+	Appended func() uint64
 }
 
 func (x *Index) folder() lineage.Folder {
@@ -79,7 +82,7 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 		cfg.Batch = 4096
 	}
 	if cfg.Share <= 0 || cfg.Share > 1 {
-		cfg.Share = 0.1
+		cfg.Share = 0.05
 	}
 	db, err := open(cfg, anew)
 	if err != nil {

@@ -237,14 +237,15 @@ func TestVerifyRoom(t *testing.T) {
 	}
 }
 
-// TestUntil: batches take at most a tenth of the time, and wait for no longer
+// TestUntil: batches take at most a twentieth of the time, and wait for no longer
 // than the next checkpoint.
 func TestUntil(t *testing.T) {
 	l := &Ledger{config: Config{Every: 50 * time.Millisecond, CheckpointEvery: time.Second}}
 	for took, want := range map[time.Duration]time.Duration{
 		0:                      50 * time.Millisecond,
-		5 * time.Millisecond:   45 * time.Millisecond,
-		20 * time.Millisecond:  180 * time.Millisecond,
+		2 * time.Millisecond:   48 * time.Millisecond,
+		5 * time.Millisecond:   95 * time.Millisecond,
+		20 * time.Millisecond:  380 * time.Millisecond,
 		500 * time.Millisecond: time.Second,
 		2 * time.Second:        time.Second,
 	} {

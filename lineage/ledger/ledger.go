@@ -272,7 +272,7 @@ func (l *Ledger) run() {
 
 // share is which part of the time batches may take, one in so many: the disk
 // and the processor are the gate's first.
-const share = 10
+const share = 20
 
 // until is how long the next batch waits after one that took so long: the least
 // time, more where the machine is busy, and never more than until the next

@@ -182,7 +182,7 @@ func (t *town) ask(ctx context.Context, query string, variables map[string]any) 
 	if errs != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errRefused, query, errs)
 	}
-	defer t.executor.Release(op)
+	defer t.executor.Release(req)
 	handler, ctx := t.executor.DispatchOperation(ctx, op)
 	response := handler(ctx)
 	if len(response.Errors) > 0 {
