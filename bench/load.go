@@ -36,17 +36,33 @@ type result struct {
 	p50, p99  time.Duration
 }
 
-// load sends the requests in turn over clients connections for the duration and
-// counts complete answers of status 200. The clients share the machine with the
-// server, so they spend as little as they can: prepared bytes out, headers
-// scanned and bodies discarded in.
+// load sends the requests in turn over clients connections for the duration,
+// each client as fast as it is answered, and counts complete answers of status
+// 200. The clients share the machine with the server, so they spend as little as
+// they can: prepared bytes out, headers scanned and bodies discarded in.
 func load(address string, requests []request, clients int, duration time.Duration) (result, error) {
+	return send(address, requests, clients, duration, func(int, int) (time.Duration, bool) { return 0, false })
+}
+
+// paced is load with so many requests a second, evenly spread over time and
+// clients. An answer's time counts from when its request was due, also where
+// the client was still waiting for the one before.
+func paced(address string, requests []request, clients int, perSecond float64, duration time.Duration) (result, error) {
+	every := time.Duration(float64(time.Second) / perSecond)
+	return send(address, requests, clients, duration, func(client, n int) (time.Duration, bool) {
+		return time.Duration(n*clients+client) * every, true
+	})
+}
+
+// send sends the requests in turn. due tells when after the start a client's
+// nth request is due, false for at once.
+func send(address string, requests []request, clients int, duration time.Duration, due func(client, n int) (time.Duration, bool)) (result, error) {
 	var next, done atomic.Int64
 	var wg sync.WaitGroup
 	failures := make(chan error, clients)
 	times := make([][]time.Duration, clients)
-	deadline := time.Now().Add(duration)
 	start := time.Now()
+	deadline := start.Add(duration)
 	for c := range clients {
 		wg.Go(func() {
 			conn, err := dial(address)
@@ -55,8 +71,12 @@ func load(address string, requests []request, clients int, duration time.Duratio
 				return
 			}
 			defer func() { _ = conn.Close() }()
-			for {
+			for n := 0; ; n++ {
 				begin := time.Now()
+				if after, wait := due(c, n); wait {
+					begin = start.Add(after)
+					time.Sleep(time.Until(begin))
+				}
 				if begin.After(deadline) {
 					return
 				}
