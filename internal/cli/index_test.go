@@ -24,9 +24,13 @@ func TestStoreHasOneOwner(t *testing.T) {
 	if err := serving.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// A store that is there already is locked by reading it.
 	again, err := openStoreFile(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if second, err := openStoreFile(t.Context(), cfg); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("a second owner after a restart: %v, %v", second, err)
 	}
 	if err := again.Close(); err != nil {
 		t.Error(err)

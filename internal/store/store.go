@@ -111,13 +111,14 @@ func create(path string) error {
 }
 
 // dsn names the file with what every connection needs. EXCLUSIVE keeps the
-// file's lock from the first read on until the connection or the process ends,
-// and stands before WAL, which then needs no shared memory.
+// file's lock from the first read on until the connection or the process ends, if
+// it is set before WAL is, which then needs no shared memory: so WAL is not among
+// these, which the driver sorts by their names, and is set in ready.
 func dsn(path string) string {
 	q := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {
-			"busy_timeout(0)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)",
+			"busy_timeout(0)", "locking_mode(EXCLUSIVE)", "synchronous(FULL)",
 			"trusted_schema(0)", "cell_size_check(1)", "foreign_keys(1)",
 		},
 	}
@@ -127,6 +128,9 @@ func dsn(path string) string {
 
 // ready takes the lock, checks the file and migrates it.
 func (s *Store) ready(ctx context.Context) error {
+	if _, err := s.db.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+		return err
+	}
 	var verdict string
 	if err := s.db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
 		return err
