@@ -106,6 +106,15 @@ type KeyID [16]byte
 // String is the id in hexadecimal.
 func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 
+// ParseKeyID is the inverse of [KeyID.String].
+func ParseKeyID(s string) (id KeyID, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(id) {
+		return id, errors.New("the id of a key is 32 hexadecimal digits")
+	}
+	return KeyID(b), nil
+}
+
 const keyHeadline = "weir ledger key 1"
 
 // keyText is what the wrapping is bound to: the lines above the wrapped key.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 )
 
@@ -20,6 +21,23 @@ type Act struct {
 	Key  KeyID
 	// Text is what was signed; it stays in the key's place.
 	Text string
+}
+
+// KindRetention is the kind of the records of acts.
+const KindRetention = "retention"
+
+// Record is what an act is recorded as.
+func (a *Act) Record() *Record {
+	return &Record{Kind: KindRetention, Operation: a.Name.String(), Document: ActDigest(a.Text), Status: "ok"}
+}
+
+// Dropped tells which key a record says was dropped; false for the records that
+// are of no act.
+func (r *Record) Dropped() (KeyName, bool) {
+	if r.Kind != KindRetention {
+		return KeyName{}, false
+	}
+	return parseKeyName(r.Operation)
 }
 
 // KeyStatus is a data key of a ledger's folder.
@@ -97,6 +115,36 @@ func (l *Log) Drop(ctx context.Context, act Act, r *Record) error {
 	return k.remove(act.Name)
 }
 
+// Resume ends the drop of an act that was begun and then cut short, where the log
+// has recorded it: the key goes. Else it gives false and changes nothing: whether
+// [Log.Drop] is to be called once more is for those who may order it, since a
+// text in the key's place is nobody's word yet. It reads the log from its
+// beginning.
+func (l *Log) Resume(act Act) (recorded bool, err error) {
+	sum := sha256.Sum256([]byte(act.Text))
+	f := NewFrames(l.config.Dir, 0)
+	f.r.fs = l.config.Files
+	defer f.Close()
+	for {
+		next, err := f.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return false, nil
+		case err != nil:
+			return false, err
+		case frame(next.Bytes).kind() != frameDrop:
+			continue
+		}
+		n, id, digest, err := keyDropped(next.Bytes)
+		if err != nil {
+			return false, err
+		}
+		if n == act.Name && id == act.Key && digest == sum {
+			return true, l.enc.keys.remove(act.Name)
+		}
+	}
+}
+
 // Unfinished are the acts that were begun, and whose key is still there.
 func (l *Log) Unfinished() ([]Act, error) {
 	all, err := l.enc.keys.list()
@@ -122,6 +170,9 @@ func (k *keys) entomb(act Act) error {
 	defer k.making.Unlock()
 	b, err := readAll(k.fs, k.path(act.Name, keySuffix))
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := readAll(k.fs, k.path(act.Name, droppedSuffix)); err == nil {
+			return fmt.Errorf("%w: the key %s was dropped before", ErrRetention, act.Name)
+		}
 		return fmt.Errorf("%w: there is no key %s", ErrRetention, act.Name)
 	}
 	if err != nil {

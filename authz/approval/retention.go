@@ -61,6 +61,17 @@ func (a *Act) Sign(office, officer string, key ed25519.PrivateKey) {
 	a.Signatures[last].Bytes = ed25519.Sign(key, []byte(a.signedBy(last)))
 }
 
+// SignedFor is the officer who signed for an office, "" for nobody. It checks no
+// signature.
+func (a *Act) SignedFor(office string) string {
+	for i := range a.Signatures {
+		if a.Signatures[i].Office == office {
+			return a.Signatures[i].Officer
+		}
+	}
+	return ""
+}
+
 // String is the text.
 func (a *Act) String() string { return a.above(len(a.Signatures)) }
 

@@ -49,6 +49,7 @@ type MeResolver interface {
 type MutationResolver interface {
 	ProposePolicy(ctx context.Context, approval string) (*PolicyRevision, error)
 	ApprovePolicy(ctx context.Context, approval string) (*PolicyRevision, error)
+	DropLedgerKey(ctx context.Context, act string) (*DroppedLedgerKey, error)
 }
 type PolicyChangesResolver interface {
 	Replay(ctx context.Context, obj *PolicyChanges, from *string, to *string, first int, after *string) (*PolicyReplay, error)
@@ -226,12 +227,33 @@ type Query {
   policyDiff(from: String! = "ACTIVE", to: String! = "PENDING"): PolicyChanges
 }
 
-"For the security office. What is signed is made by weir policy propose and approve, with the officer's own key."
+"For the security office and the auditor's. What is signed is made by weir policy and weir lineage retention, with the officer's own key."
 type Mutation {
   "The signature of the first officer under the waiting revision. The token must be that officer's."
   proposePolicy(approval: String!): PolicyRevision
   "The signature of a second officer under what the first has signed: the revision is in force within a second."
   approvePolicy(approval: String!): PolicyRevision
+  """
+  销毁密钥 · Drops a data key of the ledger, for good: nobody reads the records of
+  that month and level again, and every proof still holds. act is the text that an
+  auditor and a security officer have signed with weir lineage retention. For the
+  auditor's office.
+  """
+  dropLedgerKey(act: String!): DroppedLedgerKey
+}
+
+"销毁的密钥 · What an act has dropped."
+type DroppedLedgerKey {
+  "As in 2023-08."
+  month: String!
+  "The name of the level."
+  level: String!
+  "The id of the key."
+  key: String!
+  "The SHA-256 of the act, by which the ledger records it."
+  act: String!
+  auditor: String!
+  security: String!
 }
 
 type Me {
@@ -649,7 +671,7 @@ input ReadFilter {
   "The department of the reader."
   consumer: String
   purpose: String
-  "query, control, introspection, refused, policy-load, schema-load"
+  "query, control, introspection, refused, policy-load, schema-load, retention"
   kind: String
   requestId: String
   "RFC 3339; from <= time < to."
@@ -925,6 +947,24 @@ func (ec *executionContext) childFields_Department(ctx context.Context, field gr
 		return ec.fieldContext_Department_types(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Department", field.Name)
+}
+
+func (ec *executionContext) childFields_DroppedLedgerKey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "month":
+		return ec.fieldContext_DroppedLedgerKey_month(ctx, field)
+	case "level":
+		return ec.fieldContext_DroppedLedgerKey_level(ctx, field)
+	case "key":
+		return ec.fieldContext_DroppedLedgerKey_key(ctx, field)
+	case "act":
+		return ec.fieldContext_DroppedLedgerKey_act(ctx, field)
+	case "auditor":
+		return ec.fieldContext_DroppedLedgerKey_auditor(ctx, field)
+	case "security":
+		return ec.fieldContext_DroppedLedgerKey_security(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DroppedLedgerKey", field.Name)
 }
 
 func (ec *executionContext) childFields_Explanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1632,6 +1672,20 @@ func (ec *executionContext) field_Mutation_approvePolicy_args(ctx context.Contex
 		return nil, err
 	}
 	args["approval"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_dropLedgerKey_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "act",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["act"] = arg0
 	return args, nil
 }
 
@@ -2788,6 +2842,144 @@ func (ec *executionContext) fieldContext_Department_types(_ context.Context, fie
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _DroppedLedgerKey_month(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_month(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Month, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_month(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
+}
+
+func (ec *executionContext) _DroppedLedgerKey_level(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
+}
+
+func (ec *executionContext) _DroppedLedgerKey_key(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
+}
+
+func (ec *executionContext) _DroppedLedgerKey_act(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_act(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Act, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_act(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
+}
+
+func (ec *executionContext) _DroppedLedgerKey_auditor(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_auditor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Auditor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_auditor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
+}
+
+func (ec *executionContext) _DroppedLedgerKey_security(ctx context.Context, field graphql.CollectedField, obj *DroppedLedgerKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DroppedLedgerKey_security(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Security, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DroppedLedgerKey_security(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DroppedLedgerKey", field, false, false, "String")
 }
 
 func (ec *executionContext) _Explanation_coordinate(ctx context.Context, field graphql.CollectedField, obj *Explanation) (ret graphql.Marshaler) {
@@ -4863,6 +5055,50 @@ func (ec *executionContext) fieldContext_Mutation_approvePolicy(ctx context.Cont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_approvePolicy_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_dropLedgerKey(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_dropLedgerKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DropLedgerKey(ctx, fc.Args["act"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *DroppedLedgerKey) graphql.Marshaler {
+			return ec.marshalODroppedLedgerKey2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐDroppedLedgerKey(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_dropLedgerKey(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DroppedLedgerKey(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_dropLedgerKey_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -9616,6 +9852,64 @@ func (ec *executionContext) _Department(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
+var droppedLedgerKeyImplementors = []string{"DroppedLedgerKey"}
+
+func (ec *executionContext) _DroppedLedgerKey(ctx context.Context, sel ast.SelectionSet, obj *DroppedLedgerKey) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, droppedLedgerKeyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DroppedLedgerKey")
+		case "month":
+			out.Values[i] = ec._DroppedLedgerKey_month(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "level":
+			out.Values[i] = ec._DroppedLedgerKey_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "key":
+			out.Values[i] = ec._DroppedLedgerKey_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "act":
+			out.Values[i] = ec._DroppedLedgerKey_act(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "auditor":
+			out.Values[i] = ec._DroppedLedgerKey_auditor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "security":
+			out.Values[i] = ec._DroppedLedgerKey_security(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var explanationImplementors = []string{"Explanation"}
 
 func (ec *executionContext) _Explanation(ctx context.Context, sel ast.SelectionSet, obj *Explanation) graphql.Marshaler {
@@ -10433,6 +10727,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "approvePolicy":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_approvePolicy(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "dropLedgerKey":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_dropLedgerKey(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -12758,6 +13059,13 @@ func (ec *executionContext) marshalOCatalog2ᚖgithubᚗcomᚋweirᚑdataᚋweir
 		return graphql.Null
 	}
 	return ec._Catalog(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalODroppedLedgerKey2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐDroppedLedgerKey(ctx context.Context, sel ast.SelectionSet, v *DroppedLedgerKey) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DroppedLedgerKey(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOExplanation2ᚖgithubᚗcomᚋweirᚑdataᚋweirᚋgraphᚋcontrolᚐExplanation(ctx context.Context, sel ast.SelectionSet, v *Explanation) graphql.Marshaler {

@@ -74,6 +74,20 @@ type Department struct {
 	Types  []CatalogType `json:"types"`
 }
 
+// 销毁的密钥 · What an act has dropped.
+type DroppedLedgerKey struct {
+	// As in 2023-08.
+	Month string `json:"month"`
+	// The name of the level.
+	Level string `json:"level"`
+	// The id of the key.
+	Key string `json:"key"`
+	// The SHA-256 of the act, by which the ledger records it.
+	Act      string `json:"act"`
+	Auditor  string `json:"auditor"`
+	Security string `json:"security"`
+}
+
 // 解释 · Why something is held on a coordinate.
 type Explanation struct {
 	// Type.field, or Type for its rows.
@@ -229,7 +243,7 @@ type Me struct {
 	Holds *Holdings `json:"holds,omitempty"`
 }
 
-// For the security office. What is signed is made by weir policy propose and approve, with the officer's own key.
+// For the security office and the auditor's. What is signed is made by weir policy and weir lineage retention, with the officer's own key.
 type Mutation struct {
 }
 
@@ -354,7 +368,7 @@ type ReadFilter struct {
 	// The department of the reader.
 	Consumer *string `json:"consumer,omitempty"`
 	Purpose  *string `json:"purpose,omitempty"`
-	// query, control, introspection, refused, policy-load, schema-load
+	// query, control, introspection, refused, policy-load, schema-load, retention
 	Kind      *string `json:"kind,omitempty"`
 	RequestID *string `json:"requestId,omitempty"`
 	// RFC 3339; from <= time < to.

@@ -36,10 +36,10 @@ func twoOfficers(cfg *config.Config, s *store.Store) *gateway.Activation {
 	return &gateway.Activation{Store: s, Export: filepath.Join(cfg.State, exportName)}
 }
 
-// officersOf takes the officers of a valid configuration.
-func officersOf(c *config.Config) []approval.Officer {
+// officersOf takes officers, or auditors, of a valid configuration.
+func officersOf(officers []config.Officer) []approval.Officer {
 	var out []approval.Officer
-	for _, o := range c.Officers {
+	for _, o := range officers {
 		if key, err := approval.ParsePublic(o.Key); err == nil {
 			out = append(out, approval.Officer{ID: o.ID, Key: key})
 		}
@@ -67,7 +67,7 @@ func (s *streams) policyKeygen() *cobra.Command {
 				return environment(err, "")
 			}
 			public, _ := key.Public().(ed25519.PublicKey)
-			s.printf("The private key is in %s: it stays with the officer. In weir.yaml:\n\nofficers:\n  - {id: SUBJECT-ID-OF-THE-OFFICER, key: %q}\n", path, approval.PublicText(public))
+			s.printf("The private key is in %s: it stays with the officer. In weir.yaml, under officers, or under auditors for an auditor:\n\nofficers:\n  - {id: SUBJECT-ID-OF-THE-OFFICER, key: %q}\n", path, approval.PublicText(public))
 			return nil
 		},
 	}
@@ -140,7 +140,7 @@ func (s *streams) signer(f *signing) (*signer, error) {
 	if err != nil {
 		return nil, environment(err, "the node writes it anew at its next start")
 	}
-	w := &signer{cfg: cfg, parent: parent, officers: officersOf(cfg)}
+	w := &signer{cfg: cfg, parent: parent, officers: officersOf(cfg.Officers)}
 	if active != nil {
 		if w.officers, err = active.Officers(); err != nil {
 			return nil, refused(err, "")

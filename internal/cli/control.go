@@ -8,7 +8,7 @@ import (
 )
 
 // controlGraph wires the executor of the control graph.
-func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, receipts control.Receipts, keys *keyring.Ring, policies control.Policies, report func(error)) (*control.Executor, error) {
+func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, receipts control.Receipts, keys *keyring.Ring, policies control.Policies, retention control.Retention, report func(error)) (*control.Executor, error) {
 	departments := make(map[string]control.Titles, len(c.Departments))
 	owners := make(map[string]string)
 	for id, d := range c.Departments {
@@ -21,7 +21,7 @@ func controlGraph(c *config.Config, ages exec.Ages, asked control.Index, receipt
 	}
 	return control.New(control.Config{
 		Lineage:     control.Lineage{Index: asked, Receipts: receipts, Keys: keys, Owners: owners, Sealed: sealed(c)},
-		Departments: departments, Purposes: purposes, Ages: ages, Policies: policies, Report: report,
+		Departments: departments, Purposes: purposes, Ages: ages, Policies: policies, Retention: retention, Report: report,
 		Offices: control.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 	})
 }

@@ -39,6 +39,7 @@ type node struct {
 	adapters  map[string]adapters.Adapter
 	tree      *ledger.Ledger
 	reading   lineage.Sealer                // opens the ledger's records
+	retention *gateway.Retention            // drops keys of the ledger
 	sender    *replica.Sender               // nil without a second machine
 	following []func(context.Context) error // run beside the server
 	closing   []func() error                // in reverse order
@@ -67,6 +68,10 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	control, err := n.openStore(ctx, cfg)
 	if err != nil {
 		return n, err
+	}
+	n.retention = retentionOf(cfg, ledger, control, log)
+	if err := n.retention.Resume(ctx); err != nil {
+		return n, retentionError(err, remedyBegun)
 	}
 	if err := n.openAdapters(); err != nil {
 		return n, err
@@ -142,7 +147,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	if err != nil {
 		return err
 	}
-	control, err := controlGraph(n.cfg, ages, asked, n.tree, ring, n.revisions.Policies(), report)
+	control, err := controlGraph(n.cfg, ages, asked, n.tree, ring, n.revisions.Policies(), n.retention, report)
 	if err != nil {
 		return err
 	}
@@ -432,7 +437,8 @@ func foldersOf(c *config.Config) gateway.Folders {
 			Offices: authz.Offices{Operator: c.Offices.Operator, Security: c.Offices.Security, Auditor: c.Offices.Auditor},
 		},
 		Documents:     gateway.Documents{Folder: c.Documents.Folder, Only: c.Documents.Only, MaxBytes: c.Limits.Body},
-		Officers:      officersOf(c),
+		Officers:      officersOf(c.Officers),
+		Auditors:      officersOf(c.Auditors),
 		Rights:        rightsOf(c),
 		Limits:        limitsOf(c),
 		CompareBudget: 200 * time.Millisecond,

@@ -18,7 +18,7 @@ func rightsOf(c *config.Config) gateway.Rights {
 	r := gateway.Rights{
 		SingleOfficer: c.SingleOfficer, FreeDocuments: !c.Documents.Only, UnrevokedTokens: c.Tokens.Revoked == "",
 		Applications: map[string][]string{}, Owners: map[string]string{},
-		Sealed: map[string]time.Duration{}, Minimum: map[string]int{},
+		Sealed: map[string]time.Duration{}, Minimum: map[string]int{}, RetentionMonths: c.Ledger.RetentionMonths,
 		Amounts: map[string]int{
 			"budgets.matchPerReader":           c.Budgets.MatchPerReader,
 			"budgets.matchPerKey":              c.Budgets.MatchPerKey,

@@ -35,6 +35,10 @@ const (
 	DurabilityReplicated = "replicated"
 )
 
+// LeastRetention is for how many months records are kept, whatever the
+// configuration says: three years.
+const LeastRetention = 36
+
 // Config is the content of weir.yaml. Relative paths are relative to the folder
 // of the file; Load makes them absolute. The zero value of a limit or time is
 // not "none": Default says what stands when a key is absent.
@@ -79,6 +83,9 @@ type Config struct {
 	// Officers hold the security office and sign revisions that widen rights:
 	// one proposes, another approves.
 	Officers []Officer `yaml:"officers"`
+	// Auditors hold the auditor's office and sign, one of them together with a
+	// security officer, acts that drop keys of the ledger.
+	Auditors []Officer `yaml:"auditors"`
 	// SingleOfficer lets one security officer widen rights alone. The server
 	// says so loudly at every start.
 	SingleOfficer bool `yaml:"singleOfficer"`
@@ -249,7 +256,7 @@ type Offices struct {
 	Auditor  string `yaml:"auditor"`
 }
 
-// Officer is a security officer.
+// Officer is a security officer, or an auditor.
 type Officer struct {
 	// ID is the subject id of the officer's token.
 	ID string `yaml:"id"`
@@ -274,6 +281,9 @@ type Ledger struct {
 	// "replicated". Levels not named wait for "synced", the lowest for "written".
 	// Only the lowest may be "written", and none waits for less than a lower one.
 	Durability map[string]string `yaml:"durability"`
+	// RetentionMonths is for how many months after its own the records of a
+	// month are kept at least: no act drops their key before. 36 or more.
+	RetentionMonths int `yaml:"retentionMonths"`
 	// Replica is the second machine that keeps the log, too; without an address
 	// there is none.
 	Replica Replica `yaml:"replica"`
@@ -376,7 +386,7 @@ func Default() *Config {
 		},
 		PurposeRequiredFrom: "L3",
 		Offices:             Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
-		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}, WitnessTimeout: 5 * time.Second},
+		Ledger:              Ledger{Origin: "node-a", Index: LedgerIndex{Driver: DriverSQLite}, WitnessTimeout: 5 * time.Second, RetentionMonths: LeastRetention},
 		Budgets:             defaultBudgets(),
 		Aggregates:          defaultAggregates(),
 		Limits: Limits{

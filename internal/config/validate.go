@@ -231,20 +231,29 @@ func (c *Config) checkOffices(v *checker) {
 }
 
 func (c *Config) checkOfficers(v *checker) {
-	ids, keys := map[string]bool{}, map[string]bool{}
-	for _, o := range c.Officers {
-		key, err := base64.StdEncoding.Strict().DecodeString(o.Key)
-		v.when(!isName(o.ID), "officers", fmt.Sprintf("officer id %q is not a name", o.ID), "letters, digits, - and _")
-		v.when(err != nil || len(key) != ed25519.PublicKeySize, "officers", fmt.Sprintf("the key of officer %q is no Ed25519 public key in base64", o.ID), "weir policy keygen prints one")
-		v.when(ids[o.ID], "officers", fmt.Sprintf("officer %q stands there twice", o.ID), "")
-		v.when(keys[o.Key], "officers", fmt.Sprintf("officer %q has another officer's key", o.ID), "two signatures must be of two people")
-		ids[o.ID], keys[o.Key] = true, true
+	// Nobody stands in both lists: who may widen rights is not who looks at it.
+	ids, keys := map[string]string{}, map[string]bool{}
+	for _, list := range [...]struct {
+		key      string
+		officers []Officer
+	}{{"officers", c.Officers}, {"auditors", c.Auditors}} {
+		for _, o := range list.officers {
+			key, err := base64.StdEncoding.Strict().DecodeString(o.Key)
+			v.when(!isName(o.ID), list.key, fmt.Sprintf("officer id %q is not a name", o.ID), "letters, digits, - and _")
+			v.when(err != nil || len(key) != ed25519.PublicKeySize, list.key, fmt.Sprintf("the key of officer %q is no Ed25519 public key in base64", o.ID), "weir policy keygen prints one")
+			v.when(ids[o.ID] == list.key, list.key, fmt.Sprintf("officer %q stands there twice", o.ID), "")
+			v.when(ids[o.ID] != "" && ids[o.ID] != list.key, list.key, fmt.Sprintf("officer %q is one of the security officers too", o.ID), "one person holds one office")
+			v.when(keys[o.Key], list.key, fmt.Sprintf("officer %q has another officer's key", o.ID), "two signatures must be of two people")
+			ids[o.ID], keys[o.Key] = list.key, true
+		}
 	}
 }
 
 func (c *Config) checkLedger(v *checker) {
 	v.when(!isName(c.Ledger.Origin) || strings.ToLower(c.Ledger.Origin) != c.Ledger.Origin, "ledger.origin",
 		fmt.Sprintf("origin %q is not a node's name", c.Ledger.Origin), "lower-case letters, digits, - and _")
+	v.when(c.Ledger.RetentionMonths < LeastRetention || c.Ledger.RetentionMonths > mostRetention, "ledger.retentionMonths",
+		fmt.Sprintf("%d is not between %d and %d", c.Ledger.RetentionMonths, LeastRetention, mostRetention), "records are kept for three years at least")
 	c.checkWitnesses(v)
 	v.database("ledger.index", c.Ledger.Index.Driver, c.Ledger.Index.Path, &c.Ledger.Index.URL)
 	names := c.levelNames()
@@ -269,6 +278,9 @@ func (c *Config) checkLedger(v *checker) {
 	}
 	c.checkReplica(v)
 }
+
+// mostRetention is a hundred years, in months.
+const mostRetention = 1200
 
 // durabilities, weakest first.
 var durabilities = [...]string{DurabilityWritten, DurabilitySynced, DurabilityReplicated}

@@ -27,6 +27,8 @@ type Folders struct {
 	Documents Documents
 	// Officers may propose and approve revisions that widen rights.
 	Officers []approval.Officer
+	// Auditors may sign acts of retention, together with an officer.
+	Auditors []approval.Officer
 	// Rights are what the configuration grants beside the policy.
 	Rights Rights
 	// CompareBudget bounds the comparison of the table with Casbin.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,7 +37,10 @@ type RevisionSettings struct {
 	Offices             authz.Offices `json:"offices"`
 	Roles               []string      `json:"roles"`
 	Officers            []officerText `json:"officers"`
-	Rights              Rights        `json:"rights"`
+	// Auditors are absent where there are none, so that revisions from before
+	// there were any keep their digests.
+	Auditors []officerText `json:"auditors,omitempty"`
+	Rights   Rights        `json:"rights"`
 }
 
 // officerText is an officer as text.
@@ -77,11 +81,17 @@ func (d *Folders) Settings() RevisionSettings {
 		Offices:             d.PolicySettings.Offices, Roles: d.PolicySettings.Roles,
 		Rights: d.Rights,
 	}
-	for _, o := range d.Officers {
-		s.Officers = append(s.Officers, officerText{o.ID, approval.PublicText(o.Key)})
-	}
-	slices.SortFunc(s.Officers, func(a, b officerText) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	s.Officers, s.Auditors = officerTexts(d.Officers), officerTexts(d.Auditors)
 	return s
+}
+
+// officerTexts are officers as text, by id.
+func officerTexts(officers []approval.Officer) (out []officerText) {
+	for _, o := range officers {
+		out = append(out, officerText{o.ID, approval.PublicText(o.Key)})
+	}
+	slices.SortFunc(out, func(a, b officerText) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 func bare(files []schema.File) []schema.File {
@@ -119,19 +129,29 @@ func (r *Revision) folders(d Folders) (Folders, error) {
 	if err != nil {
 		return d, err
 	}
+	auditors, err := r.Auditors()
+	if err != nil {
+		return d, err
+	}
 	d.SchemaSettings.Levels, d.SchemaSettings.Departments = levels, r.Settings.Departments
 	d.PolicySettings = authz.Settings{
 		PurposeRequiredFrom: from, HideFrom: hide, Purposes: r.Settings.Purposes,
 		Roles: r.Settings.Roles, Offices: r.Settings.Offices,
 	}
-	d.Officers, d.Rights = officers, r.Settings.Rights
+	d.Officers, d.Auditors, d.Rights = officers, auditors, r.Settings.Rights
 	return d, nil
 }
 
 // Officers are those who may approve what follows the revision.
-func (r *Revision) Officers() ([]approval.Officer, error) {
+func (r *Revision) Officers() ([]approval.Officer, error) { return parseOfficers(r.Settings.Officers) }
+
+// Auditors are those who may sign acts of retention under the revision, each
+// together with one of its officers.
+func (r *Revision) Auditors() ([]approval.Officer, error) { return parseOfficers(r.Settings.Auditors) }
+
+func parseOfficers(texts []officerText) ([]approval.Officer, error) {
 	var out []approval.Officer
-	for _, o := range r.Settings.Officers {
+	for _, o := range texts {
 		key, err := approval.ParsePublic(o.Key)
 		if err != nil {
 			return nil, fmt.Errorf("%w: officer %q: %w", errRevision, o.ID, err)
@@ -177,13 +197,15 @@ func (d *Folders) Compare(from, to *Revision) (*authz.Draft, error) {
 // CompareSettings adds to the changes of decisions those of rights and of
 // officers.
 func CompareSettings(c *authz.Changes, from, to *RevisionSettings) {
-	compareOfficers(c, from.Officers, to.Officers)
+	compareOfficers(c, "officers", from.Officers, to.Officers)
+	compareOfficers(c, "auditors", from.Auditors, to.Auditors)
 	compareRights(c, from, to)
 }
 
 // compareOfficers tells of other officers. Whoever they are is approved by those
-// there are, a leaving one too: it takes two.
-func compareOfficers(c *authz.Changes, from, to []officerText) {
+// there are, a leaving one too: it takes two. So it is with auditors, that nobody
+// names both signers of an act of retention.
+func compareOfficers(c *authz.Changes, list string, from, to []officerText) {
 	was, is := map[string]string{}, map[string]string{}
 	for _, o := range from {
 		was[o.ID] = o.Key
@@ -193,7 +215,7 @@ func compareOfficers(c *authz.Changes, from, to []officerText) {
 	}
 	for _, id := range keysOf(was, is) {
 		if was[id] != is[id] {
-			c.Setting(fmt.Sprintf("officers.%s: key %s -> %s", id, orNone(was[id]), orNone(is[id])), authz.Direction{Widens: true, Narrows: true})
+			c.Setting(fmt.Sprintf("%s.%s: key %s -> %s", list, id, orNone(was[id]), orNone(is[id])), authz.Direction{Widens: true, Narrows: true})
 		}
 	}
 }

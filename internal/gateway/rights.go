@@ -30,6 +30,9 @@ type Rights struct {
 	Applications map[string][]string `json:"applications"`
 	// Owners are the roles that see where a department's data went.
 	Owners map[string]string `json:"owners"`
+	// RetentionMonths is for how many months records are kept at least; 0 in
+	// revisions from before it was part of them.
+	RetentionMonths int `json:"retentionMonths,omitempty"`
 	// Sealed is how long reads for a purpose are kept from owners and from the
 	// persons whom they are about.
 	Sealed map[string]time.Duration `json:"sealed"`
@@ -78,6 +81,8 @@ func compareRights(c *authz.Changes, before, after *RevisionSettings) {
 			compareAmount(c, key, b, a, a, b)
 		}
 	}
+	// The longer records are kept, the less can be undone.
+	compareAmount(c, "ledger.retentionMonths", to.RetentionMonths, from.RetentionMonths, from.RetentionMonths, to.RetentionMonths)
 	for _, key := range keysOf(from.Amounts, to.Amounts) {
 		compareAmount(c, key, from.Amounts[key], to.Amounts[key], from.Amounts[key], to.Amounts[key])
 	}

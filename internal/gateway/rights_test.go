@@ -19,9 +19,11 @@ func someRights() Rights {
 		Owners:       map[string]string{"police": "owner-police"},
 		Sealed:       map[string]time.Duration{"case": 2160 * time.Hour},
 		Minimum:      map[string]int{"L3": 10},
-		Amounts:      map[string]int{"budgets.matchPerReader": 2000},
-		Times:        map[string]time.Duration{"tokens.jwt.leeway": 30 * time.Second},
-		Fixed:        map[string]string{"tokens.jwt.issuer": "https://idp"},
+
+		RetentionMonths: 60,
+		Amounts:         map[string]int{"budgets.matchPerReader": 2000},
+		Times:           map[string]time.Duration{"tokens.jwt.leeway": 30 * time.Second},
+		Fixed:           map[string]string{"tokens.jwt.issuer": "https://idp"},
 	}
 }
 
@@ -66,6 +68,8 @@ func ways() []struct {
 		{"aggregates.minimum.L3: 10 -> 3", "", func(s *RevisionSettings) { s.Rights.Minimum["L3"] = 3 }},
 		{"", "aggregates.minimum.L3: 10 -> 20", func(s *RevisionSettings) { s.Rights.Minimum["L3"] = 20 }},
 		{"aggregates.minimum.L9: numbers over 3 persons", "", func(s *RevisionSettings) { s.Rights.Minimum["L9"] = 3 }},
+		{"ledger.retentionMonths: 60 -> 36", "", func(s *RevisionSettings) { s.Rights.RetentionMonths = 36 }},
+		{"", "ledger.retentionMonths: 60 -> 120", func(s *RevisionSettings) { s.Rights.RetentionMonths = 120 }},
 		{"budgets.matchPerReader: 2000 -> 2001", "", func(s *RevisionSettings) { s.Rights.Amounts["budgets.matchPerReader"]++ }},
 		{"", "budgets.matchPerReader: 2000 -> 1999", func(s *RevisionSettings) { s.Rights.Amounts["budgets.matchPerReader"]-- }},
 		{"tokens.jwt.leeway: 30s -> 5m0s", "", func(s *RevisionSettings) { s.Rights.Times["tokens.jwt.leeway"] = 5 * time.Minute }},

@@ -129,6 +129,9 @@ type writer struct {
 	days map[dayKey]*figures
 	// The statements that insert many rows, prepared, and those of the rollups.
 	records, persons, cells, uses inserts
+	// purged: no bytes of what an act has dropped are left in SQLite's files. A new
+	// writer looks.
+	purged bool
 	// Other statements, prepared, by their text.
 	statements map[string]*prepared
 }
@@ -198,9 +201,12 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		}
 		entries = append(entries, e)
 		tags += len(e.Record.Tags)
+		if _, act := droppedBy(&e); act {
+			break
+		}
 	}
 	if len(entries) == 0 {
-		return 0, w.built(ctx)
+		return 0, errors.Join(w.built(ctx), w.purge(ctx))
 	}
 	if err := w.apply(ctx, entries); err != nil {
 		// What the failed transaction named does not exist.
@@ -212,6 +218,15 @@ func (w *writer) step(ctx context.Context) (int, error) {
 	}
 	w.names.bound()
 	return len(entries), nil
+}
+
+// droppedBy tells which key a record says was dropped. A batch ends with such a
+// record.
+func droppedBy(e *lineage.Entry) (lineage.KeyName, bool) {
+	if e.Content != lineage.Readable {
+		return lineage.KeyName{}, false
+	}
+	return e.Record.Dropped()
 }
 
 // start finds where the index stands, and that it stands on this log: the last
@@ -294,6 +309,10 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 		tx: tx, writer: w, names: &w.names, touched: make(map[*figures]struct{}), tallies: make(map[int64]*newRecords),
 		records: rows{inserts: &w.records},
 	}
+	dropped, act := droppedBy(&entries[len(entries)-1])
+	if err := b.hold(ctx, act); err != nil {
+		return err
+	}
 	origin, last := w.origin, w.last
 	for i := range entries {
 		e := &entries[i]
@@ -317,10 +336,20 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 	if err := b.finish(ctx, rows{inserts: &w.persons}, origin, last, hash[:]); err != nil {
 		return err
 	}
+	if act && !w.index.building { // what is built is read after the key has gone
+		if err := b.redact(ctx, origin, dropped); err != nil {
+			return err
+		}
+	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
 	w.origin, w.last, w.hash = origin, last, hash[:]
+	if act {
+		// What is remembered may be gone.
+		w.names, w.purged = newNames(), false
+		clear(w.days)
+	}
 	return nil
 }
 

@@ -39,7 +39,8 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 			sorting = "temp_store(FILE)"
 		}
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-			"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "trusted_schema(0)",
+			// secure_delete: what an act has dropped is not left in free pages.
+			"busy_timeout(5000)", "journal_mode(WAL)", "secure_delete(1)", "synchronous(NORMAL)", "trusted_schema(0)",
 			"cache_size(-65536)", sorting,
 		}}
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath(), RawQuery: q.Encode()}

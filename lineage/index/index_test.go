@@ -112,7 +112,11 @@ func reading(t testing.TB) lineage.Sealer {
 // fill appends made-up records to a log and gives what was appended.
 func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry {
 	t.Helper()
-	clock := start
+	return fillFrom(t, dir, origin, r, n, start)
+}
+
+func fillFrom(t testing.TB, dir, origin string, r *rand.Rand, n int, clock time.Time) []lineage.Entry {
+	t.Helper()
 	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: origin, Reading: reading(t), SegmentSize: 16 << 10, Clock: func() time.Time {
 		clock = clock.Add(time.Duration(r.IntN(120)) * time.Second)
 		return clock

@@ -29,6 +29,10 @@ func (r *mutationResolver) ApprovePolicy(ctx context.Context, approval string) (
 	return r.sign(ctx, approval, true)
 }
 
+func (r *mutationResolver) DropLedgerKey(ctx context.Context, act string) (*control.DroppedLedgerKey, error) {
+	return r.dropKey(ctx, act)
+}
+
 func (r *policyChangesResolver) Replay(ctx context.Context, obj *control.PolicyChanges, from *string, to *string, first int, after *string) (*control.PolicyReplay, error) {
 	return r.replay(ctx, obj.Draft, from, to, first, after)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-data/weir/authz/approval"
 	generated "github.com/weir-data/weir/graph/control"
 	"github.com/weir-data/weir/graph/plan"
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/resolvers"
 )
 
@@ -135,7 +136,7 @@ func (r *Resolver) sign(ctx context.Context, text string, second bool) (*generat
 // publicly tells officers what is wrong with what they sent; other errors are
 // faults.
 func publicly(err error) error {
-	if errors.Is(err, ErrNoRevision) || errors.Is(err, approval.ErrFormat) || errors.Is(err, approval.ErrInvalid) {
+	if errors.Is(err, ErrNoRevision) || errors.Is(err, approval.ErrFormat) || errors.Is(err, approval.ErrInvalid) || errors.Is(err, lineage.ErrRetention) {
 		return &plan.Error{Code: plan.BadRequest, Message: err.Error()}
 	}
 	return err

@@ -38,5 +38,6 @@ type Resolver struct {
 	ages        Ages
 	lineage     Lineage
 	policies    Policies      // nil where one officer is enough
+	retention   Retention     // nil where no act is taken
 	replays     chan struct{} // holds one place
 }
