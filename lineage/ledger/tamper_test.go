@@ -202,18 +202,26 @@ func places(b []byte) (out []place) {
 // or all of it when later ones follow.
 func (e *evidence) committed(path string) int {
 	b := e.files[path]
-	last := 0
-	for p := range e.places {
-		if p > path {
-			return len(b)
-		}
+	if !e.newest(path) {
+		return len(b)
 	}
+	last := 0
 	for _, p := range e.places[path] {
 		if p.record {
 			last = p.to
 		}
 	}
 	return last
+}
+
+// newest reports whether no segment follows.
+func (e *evidence) newest(path string) bool {
+	for p := range e.places {
+		if p > path {
+			return false
+		}
+	}
+	return true
 }
 
 // sequenceAt is the record that is lost with a byte of a segment.
@@ -365,6 +373,9 @@ func (e *evidence) tamper(kind string, rnd *rand.Rand) (ok bool, wrong error) {
 	}
 	if changed != nil && bytes.Equal(changed, original) {
 		return false, nil
+	}
+	if segment && e.newest(path) && bytes.HasPrefix(changed, scope) {
+		return false, nil // what the tree commits to is whole: a write cut short may leave anything behind it
 	}
 	e.write(path, changed)
 	err := e.verify()
