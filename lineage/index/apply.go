@@ -21,10 +21,14 @@ import (
 func (x *Index) Run(ctx context.Context) error {
 	w := newWriter(x)
 	defer w.close()
-	// Many small turns: whoever waits for an answer beside one waits little.
-	w.most, w.mostTags = min(x.cfg.Batch, followRecords), followTags
 	var appended uint64
 	for {
+		share := x.share(&appended)
+		w.most, w.mostTags = x.cfg.Batch, maxTags
+		if share < idleShare {
+			// Many small turns: whoever waits for an answer beside one waits little.
+			w.most, w.mostTags = min(x.cfg.Batch, busyRecords), busyTags
+		}
 		start := time.Now()
 		n, err := w.step(ctx)
 		switch {
@@ -36,7 +40,7 @@ func (x *Index) Run(ctx context.Context) error {
 		pause := x.cfg.Poll
 		if n > 0 {
 			x.applied.tell()
-			pause = pauseAfter(time.Since(start), x.share(&appended))
+			pause = pauseAfter(time.Since(start), share)
 		}
 		select {
 		case <-ctx.Done():
@@ -46,12 +50,12 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// followRecords and followTags bound a batch of [Index.Run], idleShare is the
-// share it takes when nothing was appended since its last batch.
+// busyRecords and busyTags bound a batch of [Index.Run] while the log grows,
+// idleShare is the share it takes when nothing was appended since its last one.
 const (
-	followRecords = 1024
-	followTags    = 1 << 12
-	idleShare     = 0.5
+	busyRecords = 256
+	busyTags    = 1 << 10
+	idleShare   = 0.5
 )
 
 // share is how much of the time is the index's now; last is what the log had
