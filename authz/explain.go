@@ -21,6 +21,8 @@ type Explanation struct {
 	// Nearest is the allow rule that would grant more and lacks the fewest
 	// conditions; nil when there is none.
 	Nearest *Deciding
+
+	lacking []Deciding // allow rules that do not decide, in the policy's order
 }
 
 // Deciding is a rule and how it stands to the reader.
@@ -31,6 +33,8 @@ type Deciding struct {
 	// Lacks are the conditions that the reader or the request does not meet;
 	// empty for rules that decide.
 	Lacks []string
+
+	scope string // the one that is asked of a row, see [compiled.resolve]
 }
 
 // Explain works out a decision from the policy itself, rule by rule.
@@ -56,26 +60,63 @@ func (t *Table) Explain(profile Profile, at schema.Coordinate) *Explanation {
 	x := explainer{table: t, cell: target, profile: t.canonical(profile), stated: profile.Purpose, inherits: t.inherits}
 	for i := range t.policy.Rules {
 		r := &t.policy.Rules[i]
-		if !slices.Contains(target.resources[:], r.Resource) {
-			continue
+		if slices.Contains(target.resources[:], r.Resource) {
+			e.file(x.judge(r))
 		}
-		e.file(x.judge(r), e.Grants.Always())
 	}
+	e.Nearest = e.nearest(func(scope string) Caps {
+		return e.Grants.Under(func(s string) Truth { return truthOf(s == scope) })
+	})
 	return e
 }
 
-// file puts a rule where it belongs; held is what a nearer rule must exceed.
-func (e *Explanation) file(d Deciding, held Caps) {
+func truthOf(is bool) Truth {
+	if is {
+		return True
+	}
+	return False
+}
+
+// file puts a rule where it belongs.
+func (e *Explanation) file(d Deciding) {
 	switch {
 	case len(d.Lacks) == 0 && d.Rule.deny():
 		e.Deny = append(e.Deny, d)
 	case len(d.Lacks) == 0:
 		e.Allow = append(e.Allow, d)
-	case !d.Rule.deny() && (e.Nearest == nil || len(d.Lacks) < len(e.Nearest.Lacks)):
-		if caps, _ := parseAccess(d.Rule.Access); caps.Closure()&^held != None {
-			e.Nearest = &d
+	case !d.Rule.deny():
+		e.lacking = append(e.lacking, d)
+	}
+}
+
+// nearest finds the allow rule that lacks the fewest conditions among those that
+// would grant more than is held where its scope is true: a rule whose rights are
+// held there already, or are denied, is no way to more.
+func (e *Explanation) nearest(held func(scope string) Caps) *Deciding {
+	var nearest *Deciding
+	for i := range e.lacking {
+		d := &e.lacking[i]
+		if nearest != nil && len(d.Lacks) >= len(nearest.Lacks) {
+			continue
+		}
+		caps, _ := parseAccess(d.Rule.Access)
+		if caps.Closure()&^held(d.scope)&^e.denied(d.scope) != None {
+			nearest = d
 		}
 	}
+	return nearest
+}
+
+// denied is what the rules that decide take away wherever the scope is true.
+func (e *Explanation) denied(scope string) Caps {
+	out := None
+	for i := range e.Deny {
+		if d := &e.Deny[i]; d.scope == ScopeAll || d.scope == scope {
+			caps, _ := parseAccess(d.Rule.Access)
+			out |= caps.Denied()
+		}
+	}
+	return out
 }
 
 // Where is the explanation for one row, of which it is known which scopes are
@@ -83,22 +124,22 @@ func (e *Explanation) file(d Deciding, held Caps) {
 // asked for ScopeAll and ScopeOwnDepartment.
 func (e *Explanation) Where(truth func(scope string) Truth) *Explanation {
 	out := *e
-	out.Allow, out.Deny, out.Nearest = nil, nil, nil
-	held := e.Grants.Under(truth)
-	for _, d := range slices.Concat(e.Allow, e.Deny) {
-		if s := d.Rule.Scope; s != ScopeAll && s != ScopeOwnDepartment {
-			switch t := truth(s); {
+	out.Allow, out.Deny, out.lacking = nil, nil, nil
+	for _, d := range slices.Concat(e.Allow, e.Deny, e.lacking) {
+		if d.scope != ScopeAll {
+			switch t := truth(d.scope); {
 			case d.Rule.deny() && t == False:
 				continue
-			case !d.Rule.deny() && t != True:
-				d.Lacks = append(slices.Clone(d.Lacks), "scope "+s)
+			case d.Rule.deny():
+				d.scope = ScopeAll // on this row it is true
+			case t != True:
+				d.Lacks = append(slices.Clone(d.Lacks), "scope "+d.scope)
 			}
 		}
-		out.file(d, held)
+		out.file(d)
 	}
-	if e.Nearest != nil {
-		out.file(*e.Nearest, held)
-	}
+	held := e.Grants.Under(truth)
+	out.Nearest = out.nearest(func(string) Caps { return held })
 	return &out
 }
 
@@ -145,7 +186,8 @@ func (x *explainer) judge(r *Rule) Deciding {
 			lack("the sharing class of %s stops it", x.cell.coordinate.Type)
 		}
 	}
-	if _, ok := rule.resolve(x.cell, &reader); !ok {
+	var possible bool
+	if d.scope, possible = rule.resolve(x.cell, &reader); !possible {
 		lack("scope %s cannot hold here", r.Scope)
 	}
 	return d
