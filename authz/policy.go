@@ -148,15 +148,13 @@ func (r *reader) add(column int, code, suggestion, format string, args ...any) {
 }
 
 func (r *reader) read(text string) {
-	text = strings.TrimPrefix(text, "\ufeff")
-	r.line = 1
-	if !utf8.ValidString(text) {
-		before := text[:firstInvalid(text)]
-		r.line += strings.Count(before, "\n")
-		column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
-		r.add(column, codeEncoding, "save the file as UTF-8", "the file is not UTF-8")
+	if at, ok := (schema.File{Name: r.file, Text: text}).UTF8(); !ok {
+		r.line = at.Line
+		r.add(at.Column, codeEncoding, "save the file as UTF-8", "the file is not UTF-8")
 		return
 	}
+	text = strings.TrimPrefix(text, "\ufeff")
+	r.line = 1
 	r.policy.Rules = slices.Grow(r.policy.Rules, strings.Count(text, "\n")+1)
 	for len(text) > 0 {
 		line, rest, _ := strings.Cut(text, "\n")
@@ -164,17 +162,6 @@ func (r *reader) read(text string) {
 		text = rest
 		r.line++
 	}
-}
-
-func firstInvalid(s string) int {
-	for i, c := range s {
-		if c == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
-				return i
-			}
-		}
-	}
-	return len(s)
 }
 
 // value is one value of a line and its column.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -122,8 +121,8 @@ func lineAndColumn(text string, offset int) (line, column int) {
 // wrong with the others.
 func (l *linter) parse(files []File) {
 	for _, f := range files {
-		if !utf8.ValidString(f.Text) {
-			l.errorf(Position{File: f.Name, Line: 1, Column: 1}, codeSyntax, "the file is not UTF-8")
+		if at, ok := f.UTF8(); !ok {
+			l.suggest(at, codeSyntax, "save the file as UTF-8", "the file is not UTF-8")
 			l.lose(f.Text)
 			continue
 		}

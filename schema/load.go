@@ -9,11 +9,29 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // File is one SDL file: its name as shown in diagnostics, and its text.
 type File struct {
 	Name, Text string
+}
+
+// UTF8 reports whether the text is UTF-8, which all files are, and if not, where
+// the first byte is that is not.
+func (f File) UTF8() (at Position, ok bool) {
+	at = Position{File: f.Name, Line: 1, Column: 1}
+	for i, c := range f.Text {
+		switch {
+		case c == utf8.RuneError && !strings.HasPrefix(f.Text[i:], string(utf8.RuneError)):
+			return at, false
+		case c == '\n':
+			at.Line, at.Column = at.Line+1, 1
+		case i > 0 || c != '\ufeff':
+			at.Column++
+		}
+	}
+	return at, true
 }
 
 // Settings is what the configuration says that SDL is checked against.

@@ -275,3 +275,25 @@ func TestAttributes(t *testing.T) {
 		t.Errorf("moment (-want +got):\n%s", diff)
 	}
 }
+
+// TestEncodings: a file in another encoding is refused at its first wrong byte;
+// marks and line ends of editors change nothing.
+func TestEncodings(t *testing.T) {
+	for text, want := range map[string]Position{
+		"\xff\xfet\x00":             {Line: 1, Column: 1},
+		"\xfe\xff\x00t":             {Line: 1, Column: 1},
+		"# \xb2\xdf\xc2\xd4\n":      {Line: 1, Column: 3},
+		"\ufeff# 说明\r\n\"\"\"a\xff": {Line: 2, Column: 5},
+	} {
+		_, found := Load([]File{{Name: "a.graphqls", Text: text}}, Settings{})
+		want.File = "a.graphqls"
+		if !found.Failed() || found[0].Position != want || found[0].Message != "the file is not UTF-8" {
+			t.Errorf("%q: %v", text, found)
+		}
+	}
+	for _, text := range []string{"", "说明\ufffd", "\ufeff", "\ufffd"} {
+		if at, ok := (File{Text: text}).UTF8(); !ok {
+			t.Errorf("%q is refused at %v", text, at)
+		}
+	}
+}

@@ -104,8 +104,9 @@ func (p *parser) file(f schema.File) {
 	text := strings.TrimPrefix(f.Text, "\ufeff")
 	p.at = schema.Position{File: f.Name, Line: 1, Column: 1}
 	p.profile, p.started, p.lines, p.scopes = authz.Profile{}, false, nil, nil
-	if !utf8.ValidString(text) {
-		p.fail(1, codeEncoding, "save the file as UTF-8", "the file is not UTF-8")
+	if at, ok := f.UTF8(); !ok {
+		p.at = at
+		p.fail(at.Column, codeEncoding, "save the file as UTF-8", "the file is not UTF-8")
 		return
 	}
 	before := len(p.suite.blocks) + len(p.found)

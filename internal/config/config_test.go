@@ -131,6 +131,8 @@ func TestRefusals(t *testing.T) {
 		{"duplicate key", "listen: 127.0.0.1:9000", "listen: a:1\nlisten: b:2", []string{"weir.yaml:3:1: ", "listen"}},
 		{"wrong type", "listen: 127.0.0.1:9000", "limits: {body: lots}", []string{"weir.yaml:2:"}},
 		{"not YAML", "listen: 127.0.0.1:9000", "listen: [", []string{"weir.yaml:"}},
+		{"GBK", "listen: 127.0.0.1:9000", "# \xb9\xe3\xb6\xab\nlisten: 127.0.0.1:9000", []string{"weir.yaml:2:3: the file is not UTF-8"}},
+		{"UTF-16", "listen: 127.0.0.1:9000", "\xff\xfem\x00o\x00", []string{"weir.yaml:2:1: the file is not UTF-8"}},
 		{"two documents", "listen: 127.0.0.1:9000", "---\nlisten: a:1\n---\n", []string{"more than one document"}},
 		{"listen", "127.0.0.1:9000", "somewhere", []string{`weir.yaml:2:1: listen: "somewhere" is not host:port`}},
 		{"driver", "driver: sqlite", "driver: oracle", []string{`weir.yaml:5:5: departments.health.driver: unknown driver "oracle" (sqlite or postgres)`}},
@@ -186,6 +188,20 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("a secret stands in the message:\n%v", err)
 			}
 		})
+	}
+}
+
+// TestTolerates: an editor's habits change nothing.
+func TestTolerates(t *testing.T) {
+	for name, text := range map[string]string{
+		"byte-order mark":          "\ufeff" + good,
+		"mark before a comment":    "\ufeff# 广东\n" + good,
+		"CRLF":                     strings.ReplaceAll(good, "\n", "\r\n"),
+		"byte-order mark and CRLF": "\ufeff" + strings.ReplaceAll(good, "\n", "\r\n"),
+	} {
+		if _, err := parse("weir.yaml", []byte(text), t.TempDir(), environment); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

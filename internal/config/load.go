@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -88,6 +90,10 @@ func Parse(name string, data []byte, base string) (*Config, error) {
 }
 
 func parse(name string, data []byte, base string, env func(string) (string, bool)) (*Config, error) {
+	if line, column, ok := isUTF8(data); !ok {
+		return nil, Errors{{File: name, Line: line, Column: column, Message: "the file is not UTF-8", Remedy: "save the file as UTF-8"}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	c := Default()
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -120,6 +126,24 @@ func parse(name string, data []byte, base string, env func(string) (string, bool
 		return nil, problems
 	}
 	return c, nil
+}
+
+// isUTF8 reports whether a file is UTF-8, and if not, where the first byte is
+// that is not. The YAML library takes whatever comes.
+func isUTF8(data []byte) (line, column int, ok bool) {
+	line, column = 1, 1
+	for len(data) > 0 {
+		c, n := utf8.DecodeRune(data)
+		if c == utf8.RuneError && n == 1 {
+			return line, column, false
+		}
+		data = data[n:]
+		column++
+		if c == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return line, column, true
 }
 
 // problemOf takes position and message from the YAML library's error and leaves

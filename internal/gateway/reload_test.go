@@ -83,7 +83,7 @@ func TestRegisteredDocumentsAreWatched(t *testing.T) {
 		"no documents": {"notes.txt", "{ people { name } }", "holds no *.graphql file"},
 		"no GraphQL":   {"a.graphql", "{\n  people {", "a.graphql:2:"},
 		"too long":     {"a.graphql", "{ people { name } }" + strings.Repeat(" ", 1<<10), "a.graphql:1:1: bad-document: the document is longer than 1024 bytes"},
-		"not UTF-8":    {"a.graphql", "{ people { name } } # \xff", "a.graphql:1:1: bad-document: the document is not UTF-8"},
+		"not UTF-8":    {"a.graphql", "{ people { name } } # \xff", "a.graphql:1:23: bad-document: the document is not UTF-8"},
 		"too deep":     {"a.graphql", strings.Repeat("{ a ", 40) + strings.Repeat("}", 40), "a.graphql:1:51: bad-document: the document has more than 12 levels"},
 	} {
 		must(t, os.RemoveAll(dir))

@@ -83,7 +83,9 @@ func (d *Documents) lint(files []schema.File, limits plan.Limits) schema.Diagnos
 		case len(f.Text) > d.MaxBytes:
 			out = append(out, finding(f, codeBadDocument, fmt.Sprintf("the document is longer than %d bytes, which no request may send", d.MaxBytes)))
 		case !utf8.ValidString(f.Text):
-			out = append(out, finding(f, codeBadDocument, "the document is not UTF-8"))
+			d := finding(f, codeBadDocument, "the document is not UTF-8")
+			d.Position, _ = f.UTF8()
+			out = append(out, d)
 		default:
 			if _, errs := plan.ReadQuery(f.Text, limits); errs != nil {
 				out = append(out, refusedDocument(f, codeBadDocument, errs[0]))
