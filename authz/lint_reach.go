@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -238,9 +240,9 @@ func (l *linter) repeats(at map[words][]int, roles []string, i int) {
 				continue
 			}
 			if o.values() == r.values() {
-				l.warn(r.Position, codeDuplicate, "remove it", "the rule stands already at %s:%d", o.Position.File, o.Position.Line)
+				l.warn(r.Position, codeDuplicate, "remove it", "the rule stands already at %s", place(o.Position, r.Position))
 			} else {
-				l.warn(r.Position, codeShadowed, "remove it", "the rule adds nothing to %s:%d", o.Position.File, o.Position.Line)
+				l.warn(r.Position, codeShadowed, "remove it", "the rule adds nothing to %s", place(o.Position, r.Position))
 			}
 			return
 		}
@@ -251,7 +253,7 @@ func (l *linter) repeats(at map[words][]int, roles []string, i int) {
 	for _, w := range broader(r, roles, effectDeny) {
 		for _, j := range at[w] {
 			if o := &l.policy.Rules[j]; l.undoes(o, r) {
-				l.warn(r.Position, codeContradiction, "remove one of them", "all that the rule allows is denied at %s:%d", o.Position.File, o.Position.Line)
+				l.warn(r.Position, codeContradiction, "remove one of them", "all that the rule allows is denied at %s", place(o.Position, r.Position))
 				return
 			}
 		}
@@ -321,4 +323,12 @@ func (l *linter) undoes(o, r *Rule) bool {
 		}
 	}
 	return true
+}
+
+// place names a line to somebody who reads a finding at another one.
+func place(at, from schema.Position) string {
+	if at.File == from.File {
+		return fmt.Sprintf("line %d", at.Line)
+	}
+	return fmt.Sprintf("%s:%d", filepath.Base(at.File), at.Line)
 }

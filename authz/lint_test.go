@@ -207,3 +207,17 @@ func TestManyLines(t *testing.T) {
 		t.Logf("it took %s, with %d findings", took, len(found))
 	}
 }
+
+// TestOtherLines: a finding names the other line that it is about by what tells
+// them apart.
+func TestOtherLines(t *testing.T) {
+	const line = "p, a, market, Company.*, L2, *, all, clear, allow\n"
+	p, found := authz.Parse([]schema.File{{Name: "/etc/weir/policy/a.csv", Text: line + line}, {Name: "/etc/weir/policy/b.csv", Text: line}})
+	if found.Failed() {
+		t.Fatal(found)
+	}
+	found = authz.Lint(p, catalogue(), settings())
+	if len(found) != 2 || !strings.Contains(found[0].Message, " line 1") || !strings.Contains(found[1].Message, " a.csv:1") {
+		t.Errorf("%v", found)
+	}
+}

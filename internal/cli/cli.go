@@ -79,9 +79,13 @@ func Run(ctx context.Context, args []string, version string, out, errOut io.Writ
 
 // complain prints an error for people: what, where, and what to do.
 func (s *streams) complain(err error) {
-	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(problemsOf(err), "\n"), "\n")
 	if isList(err) && len(lines) > 1 {
-		lines = append([]string{fmt.Sprintf("%d problems", len(lines))}, lines...)
+		count := fmt.Sprintf("%d problems", len(lines))
+		if more := len(lines) - shownProblems; more > 0 {
+			lines = append(lines[:shownProblems], fmt.Sprintf("and %d more: weir lint lists them all", more))
+		}
+		lines = append([]string{count}, lines...)
 	}
 	_, _ = fmt.Fprintf(s.err, "weir: %s\n", lines[0])
 	for _, l := range lines[1:] {
@@ -91,6 +95,27 @@ func (s *streams) complain(err error) {
 	if errors.As(err, &exit) && exit.remedy != "" {
 		_, _ = fmt.Fprintf(s.err, "  -> %s\n", exit.remedy)
 	}
+}
+
+// shownProblems bounds what a command says of content that it cannot work with;
+// the lint commands list all.
+const shownProblems = 50
+
+// problemsOf is the error's text. Of findings, it is those that refuse: what they
+// are found beside is for the lint commands.
+func problemsOf(err error) string {
+	var found schema.Diagnostics
+	if !errors.As(err, &found) || !found.Failed() {
+		return err.Error()
+	}
+	var failures schema.Diagnostics
+	for _, d := range found {
+		if !d.Warning {
+			d.File = shorten(d.File)
+			failures = append(failures, d)
+		}
+	}
+	return strings.Replace(err.Error(), found.Error(), failures.Error(), 1)
 }
 
 // isList tells errors that hold one problem a line.
