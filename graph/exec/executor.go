@@ -152,6 +152,11 @@ func orElse[T int | int64 | time.Duration](v, other T) T {
 // context has one or not.
 func (*Executor) Timely() {}
 
+// Follow says which generation requests begin under from now on. Plans of others
+// are forgotten, and with them whatever of a generation they hold; operations
+// that still run under another are planned without being kept.
+func (e *Executor) Follow(g *plan.Generation) { e.plans.follow(g) }
+
 // Close ends the caches' goroutines. No operation may run any more.
 func (e *Executor) Close() { e.plans.close() }
 

@@ -3,6 +3,8 @@ package exec
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -19,6 +21,9 @@ import (
 type planCache struct {
 	fingerprints *ristretto.Cache[[]byte, *knownFingerprint]
 	programs     *ristretto.Cache[[]byte, *knownProgram]
+	// current is the generation whose plans are kept; nil to keep those of all.
+	current atomic.Pointer[plan.Generation]
+	clear   sync.Mutex // two at once would wait for each other
 }
 
 // The values hold their whole key, because the cache compares hashes only, and
@@ -59,6 +64,37 @@ func newPlanCache(size int64) (*planCache, error) {
 	return &planCache{fingerprints: fingerprints, programs: programs}, nil
 }
 
+// follow forgets what is kept of other generations than g. Each entry holds its
+// generation, and that a table, a catalogue and documents: entries that nobody
+// asks for again would stay until newer ones need the room.
+func (c *planCache) follow(g *plan.Generation) {
+	if c.current.Swap(g) == g {
+		return
+	}
+	c.clear.Lock()
+	defer c.clear.Unlock()
+	c.fingerprints.Clear()
+	c.programs.Clear()
+}
+
+// keeps reports whether the generation's plans are kept.
+func (c *planCache) keeps(g *plan.Generation) bool {
+	current := c.current.Load()
+	return current == nil || current == g
+}
+
+// keep keeps an entry of a generation. One that was swapped out meanwhile may
+// have been cleared before, so it is asked again.
+func keep[V any](c *planCache, cache *ristretto.Cache[[]byte, V], g *plan.Generation, key []byte, value V, cost int64) {
+	if !c.keeps(g) {
+		return
+	}
+	cache.Set(key, value, cost)
+	if !c.keeps(g) {
+		cache.Del(key)
+	}
+}
+
 func (c *planCache) close() {
 	c.fingerprints.Close()
 	c.programs.Close()
@@ -87,7 +123,7 @@ func (e *Executor) program(req *resolvers.Request, doc *plan.Document, op *ast.O
 		e.report(err)
 		return nil, refusal(plan.Internal)
 	}
-	e.plans.programs.Set(key, &knownProgram{key: string(key), generation: gen, program: prog}, prog.cost()+int64(len(key)))
+	keep(e.plans, e.plans.programs, gen, key, &knownProgram{key: string(key), generation: gen, program: prog}, prog.cost()+int64(len(key)))
 	return prog, nil
 }
 
@@ -99,7 +135,7 @@ func (e *Executor) fingerprint(gen *plan.Generation, doc *plan.Document, op *ast
 		return known.fingerprint
 	}
 	fingerprint := plan.FingerprintOf(gen, doc, op, profile)
-	e.plans.fingerprints.Set(key, &knownFingerprint{key: string(key), table: gen.Table, fingerprint: fingerprint}, fingerprintCost+int64(len(key)))
+	keep(e.plans, e.plans.fingerprints, gen, key, &knownFingerprint{key: string(key), table: gen.Table, fingerprint: fingerprint}, fingerprintCost+int64(len(key)))
 	return fingerprint
 }
 

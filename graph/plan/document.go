@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -37,14 +38,48 @@ type Document struct {
 
 // Documents parses and validates documents against one generation's schema, in
 // the shape that each kind of reader may know, and keeps the good ones. Safe for
-// concurrent use; Close it when its generation is swapped out (requests that
-// still hold it only lose the cache).
+// concurrent use, Close included: that is for when its generation is swapped out,
+// and requests which still run under it only lose the cache.
 type Documents struct {
 	whole  *Shape
 	limits Limits
 	rules  *rules.Rules
-	cache  *ristretto.Cache[uint64, *Document]
+	kept   documentCache
 	shapes shapes
+}
+
+// documentCache is a cache that may be closed while it is used, which ristretto's
+// own may not be.
+type documentCache struct {
+	mu    sync.RWMutex // held to write by close alone
+	cache *ristretto.Cache[uint64, *Document]
+}
+
+func (c *documentCache) get(key uint64) *Document {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.cache == nil {
+		return nil
+	}
+	doc, _ := c.cache.Get(key)
+	return doc
+}
+
+func (c *documentCache) set(key uint64, doc *Document, cost int64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.cache != nil {
+		c.cache.Set(key, doc, cost)
+	}
+}
+
+func (c *documentCache) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cache != nil {
+		c.cache.Close()
+		c.cache = nil
+	}
 }
 
 // The cache's bound, and the estimate of what a kept document costs: a tree is
@@ -75,7 +110,8 @@ func NewDocuments(api *ast.Schema, limits Limits) (*Documents, error) {
 	if err != nil {
 		return nil, fmt.Errorf("document cache: %w", err)
 	}
-	d := &Documents{limits: limits, rules: documentRules(), cache: cache}
+	d := &Documents{limits: limits, rules: documentRules()}
+	d.kept.cache = cache
 	d.shapes.seed = maphash.MakeSeed()
 	d.whole = d.shape(withoutDefer(api), "", [16]byte{})
 	return d, nil
@@ -99,7 +135,7 @@ func withoutDefer(api *ast.Schema) *ast.Schema {
 }
 
 // Close releases the cache.
-func (d *Documents) Close() { d.cache.Close() }
+func (d *Documents) Close() { d.kept.close() }
 
 // Get gives the document of a text as a reader may write it to whom nothing is
 // hidden, see [Shape.Document].
@@ -117,14 +153,14 @@ func (s *Shape) Document(text string) (*Document, Errors) {
 	d := s.documents
 	// Different texts and shapes may meet in one hash; equality is for us to check.
 	key := s.keyOf(text)
-	if doc, ok := d.cache.Get(key); ok && doc.shape.key == s.key && doc.Text == text {
+	if doc := d.kept.get(key); doc != nil && doc.shape.key == s.key && doc.Text == text {
 		return doc, nil
 	}
 	doc, errs := s.read(text)
 	if errs != nil {
 		return nil, errs
 	}
-	d.cache.Set(key, doc, documentBaseCost+documentCostPerByte*int64(len(text)))
+	d.kept.set(key, doc, documentBaseCost+documentCostPerByte*int64(len(text)))
 	return doc, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -379,13 +380,13 @@ func TestDocumentsKeepGoodOnes(t *testing.T) {
 	if errs != nil {
 		t.Fatal(errs)
 	}
-	docs.cache.Wait()
+	docs.kept.cache.Wait()
 	if second, _ := docs.Get(`{ __typename }`); second != first {
 		t.Error("a cached document was read again")
 	}
 	// An entry under the right key with another text must not be served.
-	docs.cache.Set(docs.whole.keyOf(`{ a: __typename }`), first, 1)
-	docs.cache.Wait()
+	docs.kept.cache.Set(docs.whole.keyOf(`{ a: __typename }`), first, 1)
+	docs.kept.cache.Wait()
 	if other, _ := docs.Get(`{ a: __typename }`); other == first {
 		t.Error("a document of another text was given")
 	}
@@ -462,11 +463,43 @@ func BenchmarkDocument(b *testing.B) {
 		})
 		b.Run("cached/"+name, func(b *testing.B) {
 			_, _ = docs.Get(query)
-			docs.cache.Wait()
+			docs.kept.cache.Wait()
 			b.ReportAllocs()
 			for b.Loop() {
 				_, _ = docs.Get(query)
 			}
 		})
+	}
+}
+
+// TestDocumentsCloseWhileUsed: a generation is swapped out while requests run
+// under it; they lose the cache and nothing else.
+func TestDocumentsCloseWhileUsed(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	api := loadSchema(t, documentSDL)
+	for range 20 {
+		docs, err := NewDocuments(api, DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var readers sync.WaitGroup
+		var began sync.WaitGroup
+		began.Add(4)
+		for i := range 4 {
+			readers.Go(func() {
+				for n := range 100 {
+					if _, errs := docs.Get(fmt.Sprintf("{ a%d: __typename }", (n*7+i)%20)); errs != nil {
+						t.Error(errs)
+					}
+					if n == 0 {
+						began.Done()
+					}
+				}
+			})
+		}
+		began.Wait()
+		docs.Close()
+		docs.Close()
+		readers.Wait()
 	}
 }

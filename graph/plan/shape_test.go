@@ -56,7 +56,7 @@ func TestShapesKeepApart(t *testing.T) {
 		if doc.Shape() != shape(role) {
 			t.Errorf("%s was given another shape's document", role)
 		}
-		g.Documents.cache.Wait()
+		g.Documents.kept.cache.Wait()
 		again, _ := shape(role).Document(text)
 		if again != doc {
 			t.Errorf("%s: a cached document was read again", role)
@@ -72,7 +72,7 @@ func TestShapesKeepApart(t *testing.T) {
 	if _, errs := shape("r0").Document(hidden); errs != nil {
 		t.Error(errs)
 	}
-	g.Documents.cache.Wait()
+	g.Documents.kept.cache.Wait()
 	if _, errs := shape("r1").Document(hidden); errs == nil {
 		t.Error("a document of another shape was given")
 	}

@@ -130,6 +130,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		return err
 	}
 	n.closing = append(n.closing, func() error { data.Close(); return nil })
+	n.revisions.Follow(data.Follow)
 	auth, err := n.authenticator(ctx)
 	if err != nil {
 		return err

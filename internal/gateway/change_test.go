@@ -48,6 +48,7 @@ type changing struct {
 	r       *Revisions
 	server  *httptest.Server
 	log     *safeBuffer
+	ledger  *fakeLedger
 	// after runs when an operation was executed and has not reached the gate.
 	after atomic.Pointer[func()]
 }
@@ -55,7 +56,7 @@ type changing struct {
 func newChanging(t *testing.T, policy string) *changing {
 	t.Helper()
 	dir := t.TempDir()
-	c := &changing{t: t, log: &safeBuffer{}}
+	c := &changing{t: t, log: &safeBuffer{}, ledger: &fakeLedger{}}
 	must(t, guangdong.WriteSQLite(t.Context(), filepath.Join(dir, "data"), guangdong.Options{People: 60}, nil))
 	must(t, fs.WalkDir(guangdong.Files(), "schema", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -82,8 +83,9 @@ func newChanging(t *testing.T, policy string) *changing {
 	must(t, err)
 	t.Cleanup(data.Close)
 	log := slog.New(slog.NewJSONHandler(c.log, nil))
-	c.r, err = OpenRevisions(t.Context(), c.folders, nil, &fakeLedger{}, NewMetrics(), log, time.Now)
+	c.r, err = OpenRevisions(t.Context(), c.folders, nil, c.ledger, NewMetrics(), log, time.Now)
 	must(t, err)
+	c.r.Follow(data.Follow)
 	front, err := New(Config{
 		Data: between{data, func() {
 			if then := c.after.Load(); then != nil {
@@ -94,7 +96,7 @@ func newChanging(t *testing.T, policy string) *changing {
 			"officer": {ID: "o", Roles: []string{"officer"}, Purposes: []string{"case"}}, "guest": {ID: "g", Roles: []string{"guest"}},
 		},
 		Offices: Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
-		Ledger:  &fakeLedger{}, Keys: ring, Durability: []lineage.Durability{lineage.Written}, Purposes: []string{"case"},
+		Ledger:  c.ledger, Keys: ring, Durability: []lineage.Durability{lineage.Written}, Purposes: []string{"case"},
 		BodyLimit: 64 << 10, Concurrent: 64, QueueTimeout: 10 * time.Second, RequestTimeout: 20 * time.Second,
 		Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})

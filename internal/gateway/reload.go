@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,21 +32,11 @@ type Revisions struct {
 	current atomic.Pointer[plan.Generation]
 	seen    [sha256.Size]byte // the content last built, good or bad; Run's alone
 	loaded  [sha256.Size]byte // the content in force; Run's alone
-	retired []retired         // Run's alone
+	swapped func(*plan.Generation)
 
 	advising atomic.Bool
 	aside    sync.WaitGroup // of what goes on beside Run
 }
-
-// retired are the caches of a generation that requests may still run under.
-type retired struct {
-	documents *plan.Documents
-	at        time.Time
-}
-
-// retirement is how long a replaced generation's caches are kept: longer than
-// any request may run.
-const retirement = 5 * time.Minute
 
 var _ Generations = (*Revisions)(nil)
 
@@ -123,13 +112,23 @@ func (r *Revisions) openOn(ctx context.Context) error {
 // Current gives the generation in force.
 func (r *Revisions) Current() *plan.Generation { return r.current.Load() }
 
+// Follow tells f which generation is in force, now and whenever that changes.
+// It is called before Run, once.
+func (r *Revisions) Follow(f func(*plan.Generation)) {
+	r.swapped = f
+	f(r.Current())
+}
+
 func (r *Revisions) swap(g *plan.Generation) {
 	old := r.current.Swap(g)
 	if old == g {
 		return
 	}
-	if old != nil {
-		r.retire(old.Documents)
+	if r.swapped != nil {
+		r.swapped(g)
+	}
+	if old != nil && !r.uses(old.Documents) {
+		old.Documents.Close()
 	}
 	r.metrics.reloaded("loaded", r.now())
 	r.log.Info("schema and policy loaded", "schema", g.Catalogue.Revision, "policy", g.Policy, "documents", g.Registered.Len())
@@ -150,36 +149,22 @@ func (r *Revisions) with(g *plan.Generation, registered *plan.Registered) *plan.
 	return &out
 }
 
-// retire lets caches go once no request can run under them: not those of the
-// generation in force, nor of the approved one, which may serve again.
-func (r *Revisions) retire(d *plan.Documents) {
-	inUse := d == r.current.Load().Documents || r.two != nil && d == r.two.base.generation.Documents
-	if !inUse && !slices.ContainsFunc(r.retired, func(o retired) bool { return o.documents == d }) {
-		r.retired = append(r.retired, retired{d, r.now()})
-	}
+// uses reports whether the generation in force, or the approved one, which may
+// serve again, has these documents.
+func (r *Revisions) uses(d *plan.Documents) bool {
+	return d == r.current.Load().Documents || r.two != nil && d == r.two.base.generation.Documents
 }
 
 // Close releases the caches of all generations. No request may run any more.
 func (r *Revisions) Close() error {
 	r.aside.Wait()
 	if r.two != nil && r.two.base.generation != nil {
-		r.retired = append(r.retired, retired{documents: r.two.base.generation.Documents})
+		r.two.base.generation.Documents.Close()
 	}
-	if g := r.current.Load(); g != nil && (r.two == nil || g.Documents != r.two.base.generation.Documents) {
-		r.retired = append(r.retired, retired{documents: g.Documents})
+	if g := r.current.Load(); g != nil {
+		g.Documents.Close()
 	}
-	for _, old := range r.retired {
-		old.documents.Close()
-	}
-	r.retired = nil
 	return nil
-}
-
-func (r *Revisions) dropRetired() {
-	for len(r.retired) > 0 && r.now().Sub(r.retired[0].at) > retirement {
-		r.retired[0].documents.Close()
-		r.retired = r.retired[1:]
-	}
 }
 
 // Times of the watch: a withdrawal of rights is to be live within a second,
@@ -213,7 +198,6 @@ func (r *Revisions) Run(ctx context.Context) error {
 			r.watch(watcher) // a swapped symlink is another folder
 		}
 		drain(events)
-		r.dropRetired()
 	}
 }
 
