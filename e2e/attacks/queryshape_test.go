@@ -93,7 +93,26 @@ func TestQueryShape(t *testing.T) {
 	})
 	t.Run("depth", func(t *testing.T) {
 		deep := func(n int) string { return strings.Repeat("{ mother ", n) + strings.Repeat("} ", n) }
-		refused(t, "13", r.ask(officer, casing, "{ persons "+strings.Repeat("{ household { members ", 6)+"{ name }"+strings.Repeat(" } }", 6)+" }", ""), 400, "LIMIT_EXCEEDED")
+		// One row at each of its levels, so that nothing but the depth is too much.
+		levels := func(n int) string {
+			document := "{ " + []string{"district", "number"}[n%2] + " }"
+			for level := n - 1; level > 1; level-- {
+				document = "{ " + []string{"permits(limit: 1)", "holder"}[level%2] + " " + document + " }"
+			}
+			return "{ persons(limit: 1) " + document + " }"
+		}
+		for _, n := range []int{2, 11, 12} {
+			if a := r.ask(officer, casing, levels(n), ""); a.status != 200 || a.code() != "" {
+				t.Errorf("%d levels: %d %.300s", n, a.status, a.body)
+			}
+		}
+		r.statements()
+		for _, n := range []int{13, 14, 30} {
+			a := r.ask(officer, casing, levels(n), "")
+			if refused(t, fmt.Sprint(n), a, 400, "LIMIT_EXCEEDED"); !strings.Contains(a.body, "more than 12 levels") {
+				t.Errorf("%d levels: refused for something else: %.300s", n, a.body)
+			}
+		}
 		refused(t, "1,000", r.ask(officer, casing, deep(1_000), ""), 400, "LIMIT_EXCEEDED")
 		// A body holds no million levels, so the deepest that fits stands for it,
 		// beside the bodies that are refused before they are read.

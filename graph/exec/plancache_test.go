@@ -55,3 +55,53 @@ func TestPlansGoWithTheirGeneration(t *testing.T) {
 		runtime.GC()
 	}
 }
+
+// TestProfileKeysTellApart: the first step of the plan cache gives no reader the
+// fingerprint of another kind of reader, policy, schema, document or operation.
+func TestProfileKeysTellApart(t *testing.T) {
+	w := newWorld(t)
+	const document = "query A { people { name } } query B { people { name } }"
+	type asked struct {
+		document, operation, policy, schema string
+		profile                             authz.Profile
+	}
+	key := func(a asked) string {
+		g := *w.generation
+		c := *g.Catalogue
+		g.Catalogue, g.Policy, c.Revision = &c, a.policy, a.schema
+		doc, errs := w.generation.Documents.Get(a.document)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		op, errs := doc.Operation(a.operation)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		return string(profileKey(&g, doc, op, &a.profile))
+	}
+	base := asked{document, "A", "p1", "s1", authz.Profile{Roles: []string{"ab", "c"}, Department: "d", Purposes: []string{"e", "f"}, Purpose: "e"}}
+	seen := map[string]string{key(base): "the request itself"}
+	for name, change := range map[string]func(*asked){
+		"another document":       func(a *asked) { a.document += " " },
+		"another operation":      func(a *asked) { a.operation = "B" },
+		"another policy":         func(a *asked) { a.policy = "p2" },
+		"another schema":         func(a *asked) { a.schema = "s2" },
+		"policy and schema":      func(a *asked) { a.policy, a.schema = "s1", "p1" },
+		"another department":     func(a *asked) { a.profile.Department = "g" },
+		"another purpose":        func(a *asked) { a.profile.Purpose = "f" },
+		"no purpose":             func(a *asked) { a.profile.Purpose = "" },
+		"a role less":            func(a *asked) { a.profile.Roles = []string{"ab"} },
+		"roles cut elsewhere":    func(a *asked) { a.profile.Roles = []string{"a", "bc"} },
+		"a purpose less":         func(a *asked) { a.profile.Purposes = []string{"e"} },
+		"a purpose for a role":   func(a *asked) { a.profile.Roles, a.profile.Purposes = []string{"ab"}, []string{"c", "e", "f"} },
+		"department for purpose": func(a *asked) { a.profile.Department, a.profile.Purpose = "e", "d" },
+	} {
+		other := base
+		change(&other)
+		k := key(other)
+		if seen[k] != "" {
+			t.Errorf("%s and %s share a key", name, seen[k])
+		}
+		seen[k] = name
+	}
+}

@@ -3,7 +3,9 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,31 +20,69 @@ func keyOf(req *Request) string {
 	return string(CacheKey(nil, req.Document, req.Operation, Skeleton(req.Document, req.Operation, req.Variables), fp, req.Attributes))
 }
 
+// asked is what a request may differ in from another one.
+type asked struct {
+	query      string
+	profile    authz.Profile
+	attributes map[string]string
+	variables  map[string]any
+}
+
+// redraws draw one part of what is asked anew, each.
+func redraws() map[string]func(t *rapid.T, a *asked, label string) {
+	roles := []string{"clerk", "officer", "local", "inspector", "reviewer", "citizen", "anyone", "lister", "visitor", "owner"}
+	attribute := func(name string) func(*rapid.T, *asked, string) {
+		return func(t *rapid.T, a *asked, label string) {
+			a.attributes = maps.Clone(a.attributes)
+			delete(a.attributes, name)
+			if v := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, label+" "+name); v != "" {
+				a.attributes[name] = v
+			}
+		}
+	}
+	return map[string]func(*rapid.T, *asked, string){
+		"query": func(t *rapid.T, a *asked, _ string) { a.query = drawPlanQuery(t) },
+		"roles": func(t *rapid.T, a *asked, label string) {
+			a.profile.Roles = rapid.SliceOfNDistinct(rapid.SampledFrom(roles), 1, 2, rapid.ID[string]).Draw(t, label+" roles")
+		},
+		"purpose": func(t *rapid.T, a *asked, label string) {
+			a.profile.Purpose = rapid.SampledFrom([]string{"", "cases", "newborn", "self"}).Draw(t, label+" purpose")
+		},
+		"department": func(t *rapid.T, a *asked, label string) {
+			a.profile.Department = rapid.SampledFrom([]string{"", "civil"}).Draw(t, label+" department")
+		},
+		"region": attribute("region"), "id": attribute("id"),
+		"variables": func(t *rapid.T, a *asked, label string) { a.variables = drawPlanVariables(t, label) },
+	}
+}
+
 // TestEqualKeysEqualPlans is what the plan cache rests on: whatever two requests
-// differ in, equal keys mean that one may run the other's plan.
+// differ in, equal keys mean that one may run the other's plan. The second
+// request is the first one but for a part or two, so that most pairs would share
+// a key that lacks one.
 func TestEqualKeysEqualPlans(t *testing.T) {
 	g := fixture(t)
-	roles := []string{"clerk", "officer", "local", "inspector", "reviewer", "citizen", "anyone", "lister", "visitor", "owner"}
+	parts := redraws()
+	names := slices.Sorted(maps.Keys(parts))
+	equal, shared := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		query := drawPlanQuery(t)
-		draw := func(label string) *Request {
-			r := reader{profile: authz.Profile{Purposes: []string{"cases", "newborn", "self"}}, attributes: map[string]string{}}
-			r.profile.Roles = rapid.SliceOfNDistinct(rapid.SampledFrom(roles), 1, 2, rapid.ID[string]).Draw(t, label+" roles")
-			r.profile.Purpose = rapid.SampledFrom([]string{"", "cases", "newborn", "self"}).Draw(t, label+" purpose")
-			r.profile.Department = rapid.SampledFrom([]string{"", "civil"}).Draw(t, label+" department")
-			if v := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, label+" region"); v != "" {
-				r.attributes["region"] = v
-			}
-			if v := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, label+" id"); v != "" {
-				r.attributes["id"] = v
-			}
-			req, errs := requestOf(g, r, query, drawPlanVariables(t, label))
+		first := asked{profile: authz.Profile{Purposes: []string{"cases", "newborn", "self"}}}
+		first.attributes = map[string]string{}
+		for _, name := range names {
+			parts[name](t, &first, "first")
+		}
+		second := first
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2, rapid.ID[string]).Draw(t, "differ in") {
+			parts[name](t, &second, "second")
+		}
+		request := func(a *asked) *Request {
+			req, errs := requestOf(g, reader{profile: a.profile, attributes: a.attributes}, a.query, a.variables)
 			if errs != nil {
-				t.Fatalf("%v\n%s", errs, query)
+				t.Fatalf("%v\n%s", errs, a.query)
 			}
 			return req
 		}
-		a, b := draw("first"), draw("second")
+		a, b := request(&first), request(&second)
 		show := func(req *Request) string {
 			p, errs := Build(req)
 			if errs != nil {
@@ -59,10 +99,62 @@ func TestEqualKeysEqualPlans(t *testing.T) {
 		if again := show(a); again != shown {
 			t.Fatalf("two plans of one request:\n%s\n%s", shown, again)
 		}
-		if keyOf(a) == keyOf(b) && show(b) != shown {
-			t.Fatalf("one key, two plans:\n%s\n%s", shown, show(b))
+		other := show(b)
+		if other == shown {
+			equal++
+		}
+		if keyOf(a) != keyOf(b) {
+			return
+		}
+		if shared++; other != shown {
+			t.Fatalf("one key, two plans:\n%s\n%s", shown, other)
 		}
 	})
+	if shared < 5 || shared > equal {
+		t.Errorf("%d pairs share a key, %d have equal plans", shared, equal)
+	}
+}
+
+// TestKeysTellApart: requests that differ in one thing have two keys, where that
+// thing decides the plan.
+func TestKeysTellApart(t *testing.T) {
+	g := fixture(t)
+	const document = "query A($n: Int, $yes: Boolean = true) { persons(limit: $n) { name @include(if: $yes) } } query B($n: Int, $yes: Boolean = true) { persons(limit: $n) { name @include(if: $yes) } }"
+	n := func(n string) map[string]any { return map[string]any{"n": json.Number(n)} }
+	of := func(document, operation string, roles []string, attributes map[string]string, variables map[string]any) string {
+		doc, errs := g.Documents.Get(document)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		op, errs := doc.Operation(operation)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		coerced, errs := CoerceVariables(g.Catalogue.API, op, variables, DefaultLimits())
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		return keyOf(&Request{Generation: g, Document: doc, Operation: op, Variables: coerced, Attributes: attributes, Profile: authz.Profile{
+			Roles: roles, Purposes: []string{"cases"}, Purpose: "cases",
+		}})
+	}
+	officer := []string{"officer"}
+	base := of(document, "A", officer, map[string]string{"region": "a"}, n("1"))
+	if base != of(document, "A", officer, map[string]string{"region": "b"}, n("3")) {
+		t.Error("values are part of the key")
+	}
+	for name, other := range map[string]string{
+		"another document":  of(document+" ", "A", officer, map[string]string{"region": "a"}, n("1")),
+		"another operation": of(document, "B", officer, map[string]string{"region": "a"}, n("1")),
+		"other grants":      of(document, "A", []string{"clerk"}, map[string]string{"region": "a"}, n("1")),
+		"no attribute":      of(document, "A", officer, nil, n("1")),
+		"another attribute": of(document, "A", officer, map[string]string{"nation": "a"}, n("1")),
+		"another condition": of(document, "A", officer, map[string]string{"region": "a"}, map[string]any{"n": json.Number("1"), "yes": false}),
+	} {
+		if other == base {
+			t.Errorf("%s: one key", name)
+		}
+	}
 }
 
 func drawPlanVariables(t *rapid.T, label string) map[string]any {
