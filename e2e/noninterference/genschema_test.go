@@ -10,7 +10,7 @@ import (
 // newWorld draws an installation.
 func newWorld(seed, number uint64) *world {
 	s := newSource(seed, number<<8|1)
-	w := &world{seed: seed, number: number, purposeFrom: pick(s, 2, 2, 1, 3), hideFrom: pick(s, 3, 3, 3, 3, 3, 2)}
+	w := &world{seed: seed, number: number, purposeFrom: pick(s, 2, 2, 1, 3), hideFrom: pick(s, 3, 3, 3, 3, 3, 2), lean: pick(s, even, even, even, toKeys, toRelations)}
 	for i := range pick(s, 1, 1, 2, 2, 3) {
 		w.departments = append(w.departments, fmt.Sprintf("d%d", i))
 	}
@@ -27,7 +27,11 @@ func newWorld(seed, number uint64) *world {
 		if _, note := t.field("note"); s.chance(45) {
 			t.scopes = append(t.scopes, &scope{name: "own", where: &cond{kind: "leaf", field: note, cmp: "_eq", subject: "region"}})
 		}
-		for i := range s.IntN(3) {
+		scopes := s.IntN(3)
+		if w.lean == toRelations {
+			scopes = max(scopes, 1)
+		}
+		for i := range scopes {
 			t.scopes = append(t.scopes, &scope{name: fmt.Sprintf("s%d", i), where: w.scopeCond(s, t, 2)})
 		}
 	}
@@ -148,7 +152,11 @@ func (w *world) relate(s source, t *typ) {
 	for i := range 2 + s.IntN(2) {
 		far := pick(s, w.types...)
 		r := &relation{name: fmt.Sprintf("r%d", i), targets: []int{far.index}, level: level(s), same: far.dept == t.dept}
-		switch s.IntN(6) {
+		kind := s.IntN(6)
+		if w.lean == toKeys && s.chance(40) {
+			kind = 0
+		}
+		switch kind {
 		case 0, 1, 5: // to one, by the far key
 			if len(far.keys) != 1 {
 				continue
@@ -160,13 +168,17 @@ func (w *world) relate(s source, t *typ) {
 				f.mask = pick(s, "REDACT", "KEEP(1,0)", "PSEUDONYM")
 			}
 			t.fields = append(t.fields, f)
-			r.near, r.far, r.carries = name, key.name, s.chance(65)
+			r.near, r.far, r.carries = name, key.name, s.chance(65) || w.lean == toKeys && s.chance(60)
 			if key.subject && s.chance(50) {
 				// From person to person, as a household's entry and its insurance.
 				r.near, t.fields = "holder", t.fields[:len(t.fields)-1]
 			}
 		case 2:
 			r.near, r.far, r.many = "holder", "holder", true
+			if _, other := t.field("other"); other != nil && s.chance(60) {
+				// The row's other person, whom a key of the first does not open.
+				r.near = "other"
+			}
 		case 3:
 			r.near, r.far, r.many = pick(s, "note", "holder"), pick(s, "note", "holder"), true
 		case 4:

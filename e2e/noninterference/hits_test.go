@@ -11,7 +11,7 @@ import (
 // the same table of what was compared.
 func TestHits(t *testing.T) {
 	t.Parallel()
-	const worlds = 1_000
+	const worlds = 3_000
 	rig := &rig{ring: newRing(t)}
 	missing := map[hit]bool{}
 	for _, h := range wanted() {

@@ -24,7 +24,21 @@ type world struct {
 	scoped map[*field]bool
 	// purposeFrom and hideFrom are ranks, as the configuration names levels.
 	purposeFrom, hideFrom int
+	lean                  leaning
 }
+
+// leaning is what a world has more of than chance alone would give it. What
+// leaks only where several seldom things meet is else met too seldom.
+type leaning uint8
+
+const (
+	// even: nothing.
+	even leaning = iota
+	// toKeys: rows that a stated key alone opens, and relations on from them.
+	toKeys
+	// toRelations: relations held on some rows only, and filters over them.
+	toRelations
+)
 
 // typ is a sourced type.
 type typ struct {

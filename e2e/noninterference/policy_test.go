@@ -76,8 +76,13 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 				"r0", t.dept, t.name + "._row", 3, w.purpose(s), pick(s, w.scopeName(s, t, 55), w.scopeName(s, t, 55), w.scopeName(s, t, 55), "by_key"), pick(s, "clear", "mask", "mask", "match", "aggregate"), "allow",
 			})
 			last := &p.rules[len(p.rules)-1]
-			if own != "" {
+			switch {
+			case own != "":
 				last.scope = own // each reader has rows of his own
+			case w.lean == toKeys && s.chance(50), w.lean == toRelations && s.chance(30):
+				last.scope = "by_key"
+			case w.lean == toRelations:
+				last.scope = "all"
 			}
 			if (last.access == "match" || last.access == "aggregate") && s.chance(60) {
 				last.access = "mask"
@@ -106,8 +111,19 @@ func (w *world) newPolicy(s source, from *policy) *policy {
 			}
 		}
 		for _, r := range t.relations {
-			if s.chance(60) {
-				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + r.name, 3, w.purpose(s), w.scopeName(s, t, 50), pick(s, "clear", "clear", "mask"), "allow"})
+			held, scope := 60, w.scopeName(s, t, 50)
+			switch w.lean {
+			case toKeys:
+				held, scope = 90, w.scopeName(s, t, 80)
+			case toRelations:
+				held = 90
+				if part := w.partOf(s, t); part != "" && s.chance(80) {
+					scope = part
+				}
+			case even:
+			}
+			if s.chance(held) {
+				p.rules = append(p.rules, rule{"r0", t.dept, t.name + "." + r.name, 3, w.purpose(s), scope, pick(s, "clear", "clear", "mask"), "allow"})
 			}
 		}
 		for _, role := range []string{"r0", "r0", "r0", "r1", "r2"} {
@@ -154,6 +170,21 @@ func (w *world) ownScope(s source, t *typ) string {
 }
 
 func (w *world) purpose(s source) string { return pick(s, "*", "*", "*", "*", "*", "u0", "u0", "u1") }
+
+// partOf is a scope that holds for some rows of a type; "" when it has none.
+func (w *world) partOf(s source, t *typ) string {
+	var names []string
+	for _, sc := range t.scopes {
+		names = append(names, sc.name)
+	}
+	if len(t.subjects()) > 0 {
+		names = append(names, "self")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return pick(s, names...)
+}
 
 // scopeName draws a scope that the type knows, seldom one that it does not.
 func (w *world) scopeName(s source, t *typ, all int) string {

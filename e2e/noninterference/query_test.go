@@ -65,7 +65,7 @@ func (a *asker) selection(t *typ, on reach, depth int) string {
 		case n == 1:
 			parts = append(parts, key("__typename"))
 		case n <= 3 && depth > 0 && len(t.relations) > 0:
-			if r := pick(a.s, t.relations...); !a.hidden(t, 1+len(t.fields)+slices.Index(t.relations, r)) {
+			if r := a.onwards(t, on); !a.hidden(t, 1+len(t.fields)+slices.Index(t.relations, r)) {
 				parts = append(parts, a.relation(t, r, on, depth-1))
 			}
 		default:
@@ -85,6 +85,24 @@ func (a *asker) selection(t *typ, on reach, depth int) string {
 		parts = []string{"__typename"}
 	}
 	return "{ " + strings.Join(parts, " ") + " }"
+}
+
+// onwards draws a relation of a row: from one that a key opened mostly one that
+// could be taken for going on from there.
+func (a *asker) onwards(t *typ, on reach) *relation {
+	if on.byKey && a.s.chance(60) {
+		var from []*relation
+		for _, r := range t.relations {
+			person := slices.ContainsFunc(r.targets, func(m int) bool { return a.ss.w.types[m].isSubject(r.far) })
+			if !r.many && (on.hop || r.carries) || on.hop && person {
+				from = append(from, r)
+			}
+		}
+		if len(from) > 0 {
+			return pick(a.s, from...)
+		}
+	}
+	return pick(a.s, t.relations...)
 }
 
 func way(r reach) string {
@@ -220,8 +238,12 @@ func (a *asker) condition(c *cond, t *typ, i *iface) string {
 
 // where draws a condition; nil when there is nothing to ask.
 func (a *asker) where(t *typ, i *iface, on reach, depth int) *cond {
-	if depth > 0 && a.s.chance(45) {
-		kind := pick(a.s, "and", "or", "not", "exists", "exists", "both")
+	deeper, kinds := 45, []string{"and", "or", "not", "exists", "exists", "both"}
+	if a.ss.w.lean == toRelations {
+		deeper, kinds = 60, append(kinds, "exists", "exists")
+	}
+	if depth > 0 && a.s.chance(deeper) {
+		kind := pick(a.s, kinds...)
 		a.now = append(a.now, kind)
 		defer func() { a.now = a.now[:len(a.now)-1] }()
 		switch kind {
@@ -266,6 +288,13 @@ func (a *asker) exists(t *typ, on reach, depth int) *cond {
 		c := 1 + len(t.fields) + n
 		if r.same && r.iface == nil && !a.hidden(t, c) && (!a.lawful || a.o.possible(t, c, on.byKey).clear) {
 			open = append(open, r)
+			far := a.ss.w.types[r.targets[0]]
+			if a.o.possible(t, c, on.byKey).decision() == "partly" {
+				open = append(open, r, r) // held on some rows
+			}
+			if a.o.possible(far, 0, true) != a.o.possible(far, 0, false) {
+				open = append(open, r, r) // a key would open more of its far rows
+			}
 		}
 	}
 	if len(open) == 0 {
@@ -275,7 +304,7 @@ func (a *asker) exists(t *typ, on reach, depth int) *cond {
 	far := a.ss.w.types[r.targets[0]]
 	a.hit("exists", position(a.now[:len(a.now)-1]), a.o.possible(t, 1+len(t.fields)+slices.Index(t.relations, r), on.byKey).decision())
 	sub := a.where(far, nil, reach{}, depth)
-	if sub == nil || a.s.chance(25) {
+	if sub == nil || a.s.chance(40) {
 		sub = &cond{kind: "and"}
 	}
 	return &cond{kind: "exists", rel: r, far: far, subs: []*cond{sub}}

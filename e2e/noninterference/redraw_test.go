@@ -18,6 +18,19 @@ func (w *world) newDatabase(s source) database {
 			}
 		}
 	}
+	// Foreign keys mostly lead somewhere, or two hops on would nothing be found.
+	for i, t := range w.types {
+		for _, r := range db[i] {
+			for at, f := range t.fields {
+				if f.values == nil || r.cells[at].null || !s.chance(60) {
+					continue
+				}
+				if c, ok := joining(s, w, t, f, db); ok {
+					r.cells[at] = c
+				}
+			}
+		}
+	}
 	return db
 }
 
@@ -143,9 +156,9 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			r := pick(s, rows...).clone()
 			r.tie = newTie(s)
 			c = change{t.index, r.id, r, fmt.Sprintf("%s#%d row_no = %d", t.name, r.id, r.tie)}
-		case n <= 6: // a whole column
+		case n <= 7: // a whole column
 			i := s.IntN(len(t.fields))
-			if len(t.relations) > 0 && s.chance(50) {
+			if len(t.relations) > 0 && s.chance(65) {
 				i, _ = t.field(pick(s, t.relations...).near)
 			}
 			to := cell{null: true}
@@ -181,6 +194,11 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 func (ss *session) otherCell(s source, t *typ, i int, was cell, db database) cell {
 	f := t.fields[i]
 	domain := t.domain(f)
+	if s.chance(15) {
+		if c, ok := joining(s, ss.w, t, f, db); ok {
+			return c
+		}
+	}
 	if ss.loose && s.chance(6) && ss.w.mayBeBad(t, i) {
 		return cell{bad: true}
 	}
@@ -211,6 +229,23 @@ func (ss *session) otherCell(s source, t *typ, i int, was cell, db database) cel
 		return cell{text: domain[pick(s, 0, len(domain)-1)]}
 	}
 	return cell{text: pick(s, domain...)}
+}
+
+// joining draws a value by which a relation from a field finds a row.
+func joining(s source, w *world, t *typ, f *field, db database) (cell, bool) {
+	for _, r := range t.relations {
+		if r.near != f.name {
+			continue
+		}
+		far := pick(s, r.targets...)
+		at, _ := w.types[far].field(r.far)
+		if rows := db[far]; len(rows) > 0 {
+			if c := pick(s, rows...).cells[at]; !c.null && !c.bad {
+				return c, true
+			}
+		}
+	}
+	return cell{}, false
 }
 
 // mayBeBad: where the oracle compares nothing. What a comparison makes of a

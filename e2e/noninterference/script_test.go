@@ -145,7 +145,11 @@ func (sc *scripter) query() {
 	}
 	// What is asked several times in a document meets more rows for one answer.
 	roots, draw := pick(s, 1, 1, 1, 2), (func() string)(nil)
-	switch n := s.IntN(31); {
+	n := s.IntN(31)
+	if ss.w.lean == toKeys && s.chance(30) {
+		n = 10
+	}
+	switch {
 	case n < 6:
 		base.expecting, draw = "list", list(2)
 	case n < 10:
@@ -250,11 +254,14 @@ func (sc *scripter) warm(base step, asks, samePurpose int) []int {
 }
 
 func (sc *scripter) fault(st *step, read []*typ) {
-	if !sc.s.chance(20) {
+	if !sc.s.chance(25) {
 		return
 	}
 	t := pick(sc.s, sc.ss.w.types...)
-	if len(read) > 0 && sc.s.chance(80) {
+	switch {
+	case len(read) > 1 && sc.s.chance(60):
+		t = pick(sc.s, read[1:]...) // which rows of others lead to
+	case len(read) > 0 && sc.s.chance(80):
 		t = pick(sc.s, read...)
 	}
 	st.fault = &fault{department: t.dept, kind: pick(sc.s, adapters.Unavailable, adapters.Timeout, adapters.Invalid), after: pick(sc.s, 0, 0, 1)}
@@ -269,14 +276,20 @@ func (sc *scripter) fault(st *step, read []*typ) {
 // ref opens a handle of an earlier answer: the reader's own, or another's; ""
 // without one.
 func (sc *scripter) ref(a *asker) string {
-	var from []int
+	var from, others []int
 	for i, st := range sc.ss.steps {
 		if strings.Contains(st.doc, "ref_") {
 			from = append(from, i)
+			if !st.watched && st.purpose == sc.ss.purpose {
+				others = append(others, i)
+			}
 		}
 	}
 	if len(from) == 0 {
 		return ""
+	}
+	if len(others) > 0 && sc.s.chance(50) {
+		from = others
 	}
 	t := pick(sc.s, a.ss.w.types...)
 	a.decl = append(a.decl, "$ref: ID!")

@@ -66,7 +66,7 @@ func keyText(kind schema.Scalar, n int) string {
 	}
 }
 
-const keyCount = 14
+const keyCount = 10
 
 func keyPool(kind schema.Scalar) []string {
 	out := make([]string, keyCount)
