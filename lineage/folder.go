@@ -13,15 +13,22 @@ type Folder struct {
 	// Reading opens the data keys. Without it records have order and hash, and
 	// their contents stay sealed.
 	Reading Sealer
+	// Archive is a folder with the segments that were archived out of Dir; "" for
+	// none.
+	Archive string
 
 	files FS // nil for the system's
 }
 
 func (f *Folder) fs() FS {
-	if f.files == nil {
-		return OS()
+	files := f.files
+	if files == nil {
+		files = OS()
 	}
-	return f.files
+	if f.Archive != "" {
+		return archiveFS{files, f.Dir, f.Archive}
+	}
+	return files
 }
 
 // Content is whether a record can be read.

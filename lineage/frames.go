@@ -96,10 +96,13 @@ type Frames struct {
 
 // NewFrames begins behind a record: with the frame after it; 0 for the very
 // first frame. It decrypts nothing.
-func NewFrames(dir string, after uint64) *Frames {
-	f := &Frames{r: *newReader(Folder{Dir: dir}, after), past: after == 0}
-	f.r.blind = true
-	return f
+func NewFrames(dir string, after uint64) *Frames { return Folder{Dir: dir}.Frames(after) }
+
+// Frames is [NewFrames] for a folder with an archive.
+func (f Folder) Frames(after uint64) *Frames {
+	out := &Frames{r: *newReader(f, after), past: after == 0}
+	out.r.blind = true
+	return out
 }
 
 // NewSegmentFrames begins with the first frame of the segment that holds a
@@ -115,7 +118,8 @@ func NewSegmentFrames(folder Folder, sequence uint64) *Frames {
 func (f *Frames) Close() { f.r.close() }
 
 // Next gives the next frame; io.EOF where there is none yet, after which it may
-// be called again; a *[CorruptError] where the log is damaged.
+// be called again; a *[CorruptError] where the log is damaged; ErrArchived where
+// the record to begin behind is not in the folder.
 func (f *Frames) Next() (Frame, error) {
 	for {
 		b, err := f.read()
@@ -131,6 +135,9 @@ func (f *Frames) Next() (Frame, error) {
 			return out, nil
 		}
 		f.past = out.Record && out.Sequence >= f.r.from
+		if f.past && out.Sequence > f.r.from {
+			return Frame{}, ErrArchived
+		}
 	}
 }
 

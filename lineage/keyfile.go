@@ -315,10 +315,14 @@ func (k *keys) create(n KeyName) (*dataKey, error) {
 
 // put makes a file that is there whole or not at all, and for good.
 func (k *keys) put(path, temporary string, text []byte) error {
-	if err := k.fs.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return putFile(k.fs, k.dir, path, temporary, text)
+}
+
+func putFile(files FS, dir, path, temporary string, text []byte) error {
+	if err := files.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	file, err := k.fs.Create(temporary)
+	file, err := files.Create(temporary)
 	if err != nil {
 		return err
 	}
@@ -332,11 +336,11 @@ func (k *keys) put(path, temporary string, text []byte) error {
 	if err := file.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("%w of %s: %w", errSync, temporary, err), file.Close())
 	}
-	if err := errors.Join(file.Close(), k.fs.Rename(temporary, path)); err != nil {
+	if err := errors.Join(file.Close(), files.Rename(temporary, path)); err != nil {
 		return err
 	}
-	if err := k.fs.SyncDir(k.dir); err != nil {
-		return fmt.Errorf("%w of %s: %w", errSync, k.dir, err)
+	if err := files.SyncDir(dir); err != nil {
+		return fmt.Errorf("%w of %s: %w", errSync, dir, err)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ type Counts struct {
 // internal/keyring) except the names of schema and policy.
 type Record struct {
 	RequestID   string
-	Kind        string // "query", "control", "introspection", "refused", "schema-load", "policy-load", "retention"
+	Kind        string // "query", "control", "introspection", "refused", "schema-load", "policy-load", "retention", "archive"
 	Operation   string // operation name, "" for none
 	Subject     string // keyed pseudonym of the subject id
 	Application string

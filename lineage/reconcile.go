@@ -65,6 +65,7 @@ type bound struct {
 func Reconcile(f Folder, answers io.ReadSeeker) (*Reconciliation, error) {
 	wanted := map[Position]*bound{}
 	out := &Reconciliation{}
+	first := uint64(0) // record of the folder
 	err := eachAnswer(answers, func(_ int, k *kept, _ error) {
 		if at, err := ParsePosition(k.Extensions.Weir.Receipt); err == nil {
 			wanted[at] = &bound{}
@@ -77,7 +78,9 @@ func Reconcile(f Folder, answers io.ReadSeeker) (*Reconciliation, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Records++
+		if out.Records++; out.Records == 1 {
+			first = e.Position.Sequence
+		}
 		b := wanted[e.Position]
 		if b == nil {
 			out.Surplus++
@@ -94,12 +97,12 @@ func Reconcile(f Folder, answers io.ReadSeeker) (*Reconciliation, error) {
 		return nil, err
 	}
 	return out, eachAnswer(answers, func(line int, k *kept, malformed error) {
-		out.hold(line, k, malformed, wanted)
+		out.hold(line, k, malformed, wanted, first)
 	})
 }
 
 // hold judges one answer.
-func (r *Reconciliation) hold(line int, k *kept, malformed error, wanted map[Position]*bound) {
+func (r *Reconciliation) hold(line int, k *kept, malformed error, wanted map[Position]*bound, first uint64) {
 	receipt := k.Extensions.Weir.Receipt
 	fail := func(reason string) {
 		r.Failures++
@@ -123,6 +126,8 @@ func (r *Reconciliation) hold(line int, k *kept, malformed error, wanted map[Pos
 		fail("it has data and no receipt")
 	case err != nil:
 		fail("its receipt is none")
+	case b.records == 0 && at.Sequence < first:
+		fail("its record is not in this folder, which begins later: name the archive that it is in")
 	case b.records == 0:
 		fail("the ledger has no record of it")
 	case b.records > 1:

@@ -22,6 +22,9 @@ func Find(f Folder, at Position) (Entry, error) {
 		if e.Position == at {
 			return e, nil
 		}
+		if e.Position.Sequence > at.Sequence {
+			return Entry{}, fmt.Errorf("%w: %s", ErrArchived, at)
+		}
 		break
 	}
 	return Entry{}, fmt.Errorf("%w: %s", ErrUnknown, at)

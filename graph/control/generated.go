@@ -671,7 +671,7 @@ input ReadFilter {
   "The department of the reader."
   consumer: String
   purpose: String
-  "query, control, introspection, refused, policy-load, schema-load, retention"
+  "query, control, introspection, refused, policy-load, schema-load, retention, archive"
   kind: String
   requestId: String
   "RFC 3339; from <= time < to."

@@ -368,7 +368,7 @@ type ReadFilter struct {
 	// The department of the reader.
 	Consumer *string `json:"consumer,omitempty"`
 	Purpose  *string `json:"purpose,omitempty"`
-	// query, control, introspection, refused, policy-load, schema-load, retention
+	// query, control, introspection, refused, policy-load, schema-load, retention, archive
 	Kind      *string `json:"kind,omitempty"`
 	RequestID *string `json:"requestId,omitempty"`
 	// RFC 3339; from <= time < to.

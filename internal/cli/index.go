@@ -27,6 +27,13 @@ func (n *node) openIndex(ctx context.Context, log *lineage.Log) (*index.Index, e
 		return nil, environment(err, indexRemedy(err))
 	}
 	n.closing = append(n.closing, x.Close)
+	// One that is new begins where the log does.
+	asOf, err := x.AsOf(ctx)
+	if err == nil && len(asOf) == 0 {
+		if absent := wholeLog(n.cfg.Ledger.Folder, "", false); absent != nil {
+			n.log.Warn("the ledger's index is new, and begins behind what was archived: make it anew with weir lineage reindex --archive", "finding", absent.Error())
+		}
+	}
 	n.following = append(n.following, func(ctx context.Context) error { return n.followLog(ctx, x) })
 	return x, nil
 }
@@ -57,14 +64,18 @@ func indexRemedy(err error) string {
 }
 
 func (s *streams) lineageReindex() *cobra.Command {
-	var path string
+	var path, archive string
 	c := &cobra.Command{
 		Use: "reindex", Short: "Make the ledger's index anew from the log", Args: cobra.NoArgs,
 		Long: `Drops the index and reads the whole log again. The log is not changed. Of an index
-that several nodes share, run it on each of them, --keep on all but the first.`,
+that several nodes share, run it on each of them, --keep on all but the first. Where
+segments were archived, name the archive: without it their records would be in no
+answer any more.`,
 	}
 	keep := c.Flags().Bool("keep", false, "keep what other nodes put in; read on from where this node's part ends")
 	c.Flags().StringVar(&path, "config", "", "the configuration whose index it is")
+	c.Flags().StringVar(&archive, "archive", "", "folder with segments that were archived out of the ledger")
+	without := c.Flags().Bool("without-archive", false, "leave out what was archived")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := located(path)
 		if err != nil {
@@ -87,7 +98,12 @@ that several nodes share, run it on each of them, --keep on all but the first.`,
 		if err != nil {
 			return environment(err, "reindex reads the records: give ledger.readingKey the file of their key")
 		}
-		x, err := open(c.Context(), indexConfig(cfg, reading))
+		if err := wholeLog(cfg.Ledger.Folder, archive, *without || *keep); err != nil {
+			return err
+		}
+		from := indexConfig(cfg, reading)
+		from.Archive = archive
+		x, err := open(c.Context(), from)
 		if err != nil {
 			return environment(err, indexRemedy(err))
 		}

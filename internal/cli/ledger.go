@@ -160,6 +160,7 @@ be read, 5 the files cannot be read.`,
 			return nil
 		},
 	}
+	c.Flags().StringVar(&o.Archive, "archive", "", "folder with segments that were archived out of the ledger")
 	c.Flags().StringVar(&o.Tree, "tree", "", "folder of the tree, where the ledger's folder is a replica's, which has none")
 	c.Flags().BoolVar(&o.LogOnly, "log-only", false, "check a replica's log without a tree: whole, linked, without a gap; not who signed it")
 	c.Flags().StringVar(&o.Key, "key", "", "public key of the ledger, as printed by: weir lineage key")
@@ -197,7 +198,11 @@ func verdict(err error) error {
 
 // tell prints what a sound ledger was found to hold.
 func (s *streams) tell(r *verify.Report) {
-	s.printf("ok  %s: %d records in %d batches, unaltered, in order, without a gap\n", r.Origin, r.Records, r.Batches)
+	here := ""
+	if r.Absent > 0 {
+		here = " of those that are here"
+	}
+	s.printf("ok  %s: %d records%s in %d batches, unaltered, in order, without a gap\n", r.Origin, r.Records, here, r.Batches)
 	if r.Last != "" {
 		s.printf("    last record under the checkpoint: %s\n", r.Last)
 	}

@@ -22,7 +22,7 @@ func (s *streams) lineage() *cobra.Command {
 	c.AddCommand(
 		s.lineageTail(), s.lineageReindex(), s.lineageShow(), s.lineageProve(), s.lineageExport(), s.lineageKey(),
 		s.lineageVerify(), s.lineageReconcile(),
-		s.lineageRetention(),
+		s.lineageRetention(), s.lineageArchive(),
 		s.lineageWitness(), s.lineageReplica(), s.lineageReplicaKey(),
 	)
 	return c

@@ -73,7 +73,7 @@ func (o *openLineage) folder(w *wherever) (f lineage.Folder, err error) {
 		f, o.options.Levels, err = w.folder()
 		return f, err
 	}
-	f.Dir = o.dir
+	f.Dir, f.Archive = o.dir, w.archive
 	if o.options.Levels, err = levelsOfCopy(w.path); err != nil || w.reading == "" {
 		return f, err
 	}

@@ -16,18 +16,19 @@ import (
 )
 
 // wherever are the flags that find a ledger.
-type wherever struct{ state, path, reading string }
+type wherever struct{ state, path, reading, archive string }
 
 // readingFlag is for commands that read records.
 func (w *wherever) readingFlag(c *cobra.Command) {
 	c.Flags().StringVar(&w.reading, "reading-key", "", "file of the ledger's reading key (default: as weir.yaml)")
+	c.Flags().StringVar(&w.archive, "archive", "", "folder with segments that were archived out of the ledger")
 }
 
 // folder is the ledger's, with its reading key where that can be had: who may
 // not read the key still sees order and hashes.
 func (w *wherever) folder() (lineage.Folder, schema.Levels, error) {
 	dir, path, levels, err := ledgerFolder(w.state, w.path)
-	f := lineage.Folder{Dir: dir}
+	f := lineage.Folder{Dir: dir, Archive: w.archive}
 	if err != nil {
 		return f, nil, err
 	}
@@ -87,6 +88,8 @@ func recordError(folder string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, lineage.ErrArchived):
+		return &exitError{ExitFailed, err, "name the folder of the archive with --archive"}
 	case errors.Is(err, lineage.ErrUnknown):
 		return &exitError{ExitFailed, err, "the receipt is of another ledger, or the ledger is not whole: verify it with the receipt as --anchor"}
 	case errors.Is(err, ledger.ErrPending):
@@ -242,7 +245,7 @@ func exportLedger(from, to string, keys bool) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".wal") || strings.HasSuffix(e.Name(), ".cut") {
+		if strings.HasSuffix(e.Name(), ".wal") || strings.HasSuffix(e.Name(), ".cut") || e.Name() == lineage.ArchivedName {
 			if err := copyFile(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 				return err
 			}

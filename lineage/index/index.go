@@ -38,6 +38,9 @@ type Config struct {
 	// Dir is the folder of this node's log, Reading what opens its records.
 	Dir     string
 	Reading lineage.Sealer
+	// Archive is a folder with the segments that were archived out of Dir; "" for
+	// none: the index then begins where the log does.
+	Archive string
 	// Poll is the pause between looks at the log; 100 ms.
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
@@ -52,7 +55,7 @@ type Config struct {
 }
 
 func (x *Index) folder() lineage.Folder {
-	return lineage.Folder{Dir: x.cfg.Dir, Reading: x.cfg.Reading}
+	return lineage.Folder{Dir: x.cfg.Dir, Reading: x.cfg.Reading, Archive: x.cfg.Archive}
 }
 
 // Index is an open index. Its queries are safe for concurrent use, also beside

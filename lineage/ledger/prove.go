@@ -106,7 +106,7 @@ func Prove(folder lineage.Folder, public string, at lineage.Position) (*Proof, e
 	if err := p.disclose(folder, at); err != nil {
 		return nil, err
 	}
-	index, path, err := fromBatch(folder.Dir, b, at)
+	index, path, err := fromBatch(folder, b, at)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +141,8 @@ func (r reader) find(size int64, sequence uint64) (int64, Batch, error) {
 
 // fromBatch walks the frames of a batch, and gives a record's place and path
 // among them.
-func fromBatch(dir string, b Batch, at lineage.Position) (index int, path []tlog.Hash, err error) {
-	frames := lineage.NewFrames(dir, b.First-1)
+func fromBatch(folder lineage.Folder, b Batch, at lineage.Position) (index int, path []tlog.Hash, err error) {
+	frames := folder.Frames(b.First - 1)
 	defer frames.Close()
 	var leaves []tlog.Hash
 	index = -1
@@ -182,6 +182,9 @@ func (p *Proof) disclose(folder lineage.Folder, at lineage.Position) error {
 			return missing(err)
 		}
 		if f.Record && f.Sequence >= at.Sequence {
+			if f.Sequence > at.Sequence {
+				return fmt.Errorf("%w: %s", lineage.ErrArchived, at)
+			}
 			if f.Sequence != at.Sequence || f.Epoch != at.Epoch {
 				return fmt.Errorf("%w: record %d is of another epoch than %d", ErrUnknown, at.Sequence, at.Epoch)
 			}

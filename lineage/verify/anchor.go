@@ -167,6 +167,9 @@ func (l *log) path() string {
 // unmet finds anchors that nothing answered to.
 func (v *verification) unmet() error {
 	for _, a := range v.anchors {
+		if !a.met && a.at != nil && a.at.sequence <= v.log.absent {
+			return fmt.Errorf("%w: the record of %s was archived: name the archive with --archive", ErrInput, a.name)
+		}
 		if !a.met && a.at != nil {
 			return &TamperError{
 				Record: a.at.String(), File: v.log.end(),

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,9 +21,13 @@ type log struct {
 	dir      string
 	origin   string // "" until the first segment names it
 	ordinals []uint64
-	at       int // index of the segment that is read
-	seg      *segment
-	over     *bufio.Reader
+	places   map[uint64]string // the folder of each: dir, or an archive
+	// absent is the last record that was archived and is not here, in so many
+	// segments.
+	absent, absentSegments uint64
+	at                     int // index of the segment that is read
+	seg                    *segment
+	over                   *bufio.Reader
 
 	epoch    uint32
 	sequence uint64 // of the next record
@@ -52,9 +58,17 @@ type entryOf[T any] struct {
 	value T
 }
 
-// openLog lists the files of a log. What does not belong there is a TamperError.
-func openLog(dir string) (*log, []string, error) {
-	l := &log{dir: dir, sequence: 1, over: bufio.NewReaderSize(nil, 64<<10)}
+// segmentOrdinal reads the name of a segment.
+func segmentOrdinal(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, ".wal")
+	ordinal, err := strconv.ParseUint(digits, 10, 64)
+	return ordinal, ok && err == nil && ordinal > 0 && segmentName(ordinal) == name
+}
+
+// openLog lists the files of a log, and those of its archive where there is one.
+// What does not belong there is a TamperError.
+func openLog(dir, archive, origin string) (*log, []string, error) {
+	l := &log{dir: dir, places: map[uint64]string{}, sequence: 1, over: bufio.NewReaderSize(nil, 64<<10)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, err
@@ -62,26 +76,38 @@ func openLog(dir string) (*log, []string, error) {
 	var notes []string
 	for _, e := range entries {
 		name := e.Name()
-		digits, isSegment := strings.CutSuffix(name, ".wal")
-		ordinal, err := strconv.ParseUint(digits, 10, 64)
+		ordinal, isSegment := segmentOrdinal(name)
 		switch {
-		case e.IsDir() && (name == "tree" || name == "keys" || name == "lost+found"), name == "lock":
+		case e.IsDir() && (name == "tree" || name == "keys" || name == "lost+found"), name == "lock", name == archivedName, name == archivedName+".new":
 			continue
-		case !e.IsDir() && isSegment && err == nil && segmentName(ordinal) == name:
-			l.ordinals = append(l.ordinals, ordinal)
+		case !e.IsDir() && isSegment:
+			l.places[ordinal] = dir
 		case !e.IsDir() && strings.HasSuffix(name, ".cut"):
 			notes = append(notes, name+" holds what recovery cut off after a crash; nothing in it was vouched for")
 		default:
 			return nil, nil, &TamperError{File: filepath.Join(dir, name), Reason: "this file is not part of a ledger"}
 		}
 	}
-	for i, ordinal := range l.ordinals {
-		if ordinal != uint64(i+1) {
-			return nil, nil, &TamperError{File: filepath.Join(dir, segmentName(uint64(i+1))), Reason: "the segment is missing"}
+	if archive != "" {
+		if err := l.addArchive(archive); err != nil {
+			return nil, nil, err
 		}
 	}
-	return l, notes, nil
+	l.ordinals = slices.Sorted(maps.Keys(l.places))
+	for i, ordinal := range l.ordinals[min(1, len(l.ordinals)):] {
+		if due := l.ordinals[i] + 1; ordinal != due {
+			return nil, nil, &TamperError{File: filepath.Join(l.places[l.ordinals[i]], segmentName(due)), Reason: "the segment is missing"}
+		}
+	}
+	archived, err := readArchived(dir, origin)
+	if err == nil {
+		err = l.behind(archived, archive)
+	}
+	return l, notes, err
 }
+
+// place is the folder of the current segment.
+func (l *log) place() string { return l.places[l.ordinals[min(l.at, len(l.ordinals)-1)]] }
 
 func (l *log) close() {
 	if l.seg != nil {
@@ -106,7 +132,7 @@ func (l *log) next() (item, error) {
 				return item{}, io.EOF
 			}
 			var err error
-			if l.seg, err = openSegment(l.dir, l.ordinals[l.at], l.over); err != nil {
+			if l.seg, err = openSegment(l.place(), l.ordinals[l.at], l.over); err != nil {
 				if l.at == len(l.ordinals)-1 && errors.Is(err, errUnfinished) {
 					l.truncated = segmentName(l.ordinals[l.at])
 					l.at++
@@ -147,7 +173,7 @@ func (l *log) next() (item, error) {
 // first record that can no longer be vouched for is the one that was due.
 func (l *log) found(offset int64, err error) error {
 	f := &TamperError{
-		Record: l.due(), File: filepath.Join(l.dir, segmentName(l.ordinals[min(l.at, len(l.ordinals)-1)])),
+		Record: l.due(), File: filepath.Join(l.place(), segmentName(l.ordinals[min(l.at, len(l.ordinals)-1)])),
 		Offset: offset, Reason: err.Error(),
 	}
 	var bad *fault

@@ -67,6 +67,9 @@ type Options struct {
 	// Tree is the folder of the tree, where it is not the log's own: a replica
 	// keeps the log alone.
 	Tree string
+	// Archive is a folder with the segments that were archived out of the ledger's
+	// own; "" where they are not looked at.
+	Archive string
 	// LogOnly holds no tree against the log: frames are whole, linked and without
 	// a gap, and are those that receipts among the anchors name. Who signed them
 	// is not looked at.
@@ -76,7 +79,9 @@ type Options struct {
 // Report is what a sound ledger was found to hold.
 type Report struct {
 	Origin     string
-	Records    uint64    // under the checkpoint
+	Records    uint64    // under the checkpoint, and held against it
+	Covered    uint64    // the last record under the checkpoint
+	Absent     uint64    // records that were archived, and not looked at
 	Batches    int64     // under the checkpoint
 	Root       string    // of the tree
 	Last       string    // last record under the checkpoint, "" for none
@@ -123,7 +128,7 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	} else if err := v.checkpoint(); err != nil {
 		return nil, err
 	}
-	if v.log, v.report.Notes, err = openLog(dir); err != nil {
+	if v.log, v.report.Notes, err = openLog(dir, o.Archive, key.Name()); err != nil {
 		return nil, err
 	}
 	var reading readingKey
@@ -287,12 +292,15 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 		return bad("", err.Error())
 	case b.origin != v.key.Name():
 		return bad("", fmt.Sprintf("it is of origin %q", b.origin))
-	case b.first != v.log.sequence:
+	case b.first != v.due():
 		return bad("", fmt.Sprintf("it begins with record %d", b.first))
 	case b.epoch < v.last.epoch:
 		return bad("", "its epoch goes back")
 	}
-	first := v.log.due()
+	if v.log.absent > 0 && b.last <= v.log.absent {
+		return v.take(b, text, 0)
+	}
+	first, begins := v.log.due(), v.log.sequence
 	var fork error // what is wrong in the batch itself comes before it
 	v.leaves = v.leaves[:0]
 	for v.log.sequence <= b.last {
@@ -316,7 +324,10 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 			}
 		}
 	}
-	if rootOf(v.leaves) != b.root || len(v.leaves) != b.frames {
+	// Of the batch across the end of the archived, some frames may not be here: the
+	// links from here to later batches hold those that are.
+	across := v.log.absent > 0 && begins == v.log.absent+1 && len(v.leaves) < b.frames
+	if !across && (rootOf(v.leaves) != b.root || len(v.leaves) != b.frames) {
 		reason := fmt.Sprintf("the records %d to %d are not what the tree commits to", b.first, b.last)
 		if b.heartbeat() {
 			first, reason = "", "a batch without records has a root of its own"
@@ -326,6 +337,14 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 	if fork != nil {
 		return fork
 	}
+	return v.take(b, text, b.last+1-begins)
+}
+
+// due is the record that the next batch begins with.
+func (v *verification) due() uint64 { return v.report.Covered + 1 }
+
+// take adds a leaf to the tree, with so many records that were held against it.
+func (v *verification) take(b batch, text []byte, records uint64) error {
 	v.last = b
 	if err := v.tower.add(tlog.RecordHash(text)); err != nil {
 		return err
@@ -333,7 +352,8 @@ func (v *verification) leaf(path string, offset int64, text []byte) error {
 	if b.heartbeat() {
 		v.report.Heartbeats++
 	} else {
-		v.report.Records += b.last + 1 - b.first
+		v.report.Records += records
+		v.report.Covered = b.last
 		v.report.Last = position{b.origin, b.epoch, b.last}.String()
 	}
 	v.report.Batches, v.report.Closed = v.tower.size, time.UnixMicro(b.time).UTC()
@@ -368,6 +388,10 @@ func (v *verification) rest() error {
 	v.report.Read, v.report.Dropped = v.log.opened, len(v.log.keyFiles.gone)
 	if err := v.log.keyFiles.unrecorded(); err != nil {
 		return err
+	}
+	if v.log.absent > 0 {
+		v.report.Absent = v.log.absent
+		v.report.Notes = append(v.report.Notes, v.log.notHere())
 	}
 	if n := len(v.log.keyFiles.missing); n > 0 {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("the folder keys is not in this copy; its %d files were not looked at", n))

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/store"
+	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/index"
+	"github.com/weir-data/weir/lineage/ledger"
+	"github.com/weir-data/weir/lineage/replica"
+	"github.com/weir-data/weir/lineage/verify"
+)
+
+func (s *streams) lineageArchive() *cobra.Command {
+	var path, to, before string
+	c := &cobra.Command{
+		Use: "archive --to FOLDER", Short: "Move old segments of a stopped node's ledger into an archive", Args: cobra.NoArgs,
+		Long: `Verifies the ledger, and then moves whole segments out of its folder, oldest first:
+those whose records are all under a checkpoint (a cosigned one, where there are
+witnesses), in the index, and on the second machine, where there is one. Each is
+copied, synced and read back before it goes; the ledger records what went.
+
+The newest segments stay. Keys and tree stay as well: the archive is checked with
+weir lineage verify FOLDER --archive ARCHIVE, and show, prove, tail, reconcile,
+export --openlineage and reindex take --archive, too. One archive may take segments
+many times. No server may have the ledger meanwhile.`,
+		Example: "  weir lineage archive --to /archive/node-a --before 2025-01-01",
+		RunE: func(c *cobra.Command, _ []string) error {
+			a := lineage.Archiving{To: to}
+			if before != "" {
+				var err error
+				if a.Before, err = time.Parse(time.DateOnly, before); err != nil {
+					return &exitError{ExitUsage, fmt.Errorf("--before %q is no day", before), "such as 2025-01-01, UTC"}
+				}
+			}
+			return s.archive(c.Context(), path, a)
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	c.Flags().StringVar(&to, "to", "", "folder of the archive, made if missing")
+	c.Flags().StringVar(&before, "before", "", "move only segments that were done with before this day, UTC")
+	_ = c.MarkFlagRequired("to")
+	return c
+}
+
+func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving) error {
+	cfg, err := located(path)
+	if err != nil {
+		return err
+	}
+	if !isFolder(cfg.Ledger.Folder) {
+		return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
+	}
+	control, err := openStoreFile(ctx, cfg)
+	if errors.Is(err, store.ErrLocked) {
+		return environment(err, "stop the server that has this ledger: segments are moved while nobody reads them")
+	}
+	if err != nil {
+		return environment(err, storeRemedy(err))
+	}
+	defer control.Close() //nolint:errcheck // nothing was written to it
+	reading, err := loadReading(cfg.Ledger.ReadingKey)
+	if err != nil {
+		return environment(err, "the archiving is recorded, and records need their key: the file that ledger.readingKey names")
+	}
+	if a.Limit, err = settled(ctx, cfg, reading); err != nil {
+		return err
+	}
+	log, err := lineage.Open(lineage.Config{Dir: cfg.Ledger.Folder, Origin: cfg.Ledger.Origin, Reading: reading})
+	if err != nil {
+		return ledgerError(cfg.Ledger.Folder, err)
+	}
+	if err := acknowledged(ctx, cfg, log, a.Limit); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	moved, err := log.Archive(ctx, a)
+	if err := errors.Join(err, log.Close()); err != nil {
+		return environment(fmt.Errorf("archive: %w", err), "nothing is lost: the same command again goes on where it was")
+	}
+	if len(moved) == 0 {
+		s.printf("nothing to archive: no whole segment is old enough, under a checkpoint and indexed, and not among the newest\n")
+		return nil
+	}
+	first, last := moved[0], moved[len(moved)-1]
+	s.printf("archived segments %d to %d, records %d to %d, in %s; check them with: weir lineage verify %s --archive %s --key ...\n",
+		first.Ordinal, last.Ordinal, first.First, last.Last, a.To, cfg.Ledger.Folder, a.To)
+	return nil
+}
+
+// settled is the record up to which everything is proven to be under a checkpoint,
+// and in the index.
+func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (uint64, error) {
+	key, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
+	if err != nil {
+		return 0, environment(err, "ledger.key in weir.yaml names the ledger's key")
+	}
+	o := verify.Options{Key: key.Public()}
+	for _, w := range cfg.Ledger.Witnesses {
+		o.Witnesses = append(o.Witnesses, w.Key)
+	}
+	report, err := verify.Folder(ctx, cfg.Ledger.Folder, o)
+	if err != nil {
+		return 0, verdict(err)
+	}
+	x, err := index.Open(ctx, indexConfig(cfg, reading))
+	if err != nil {
+		return 0, environment(err, indexRemedy(err))
+	}
+	err = x.CatchUp(ctx)
+	asOf, more := x.AsOf(ctx)
+	if err := errors.Join(err, more, x.Close()); err != nil {
+		return 0, environment(err, indexRemedy(err))
+	}
+	indexed := uint64(0)
+	for _, at := range asOf {
+		if at.Origin == cfg.Ledger.Origin {
+			indexed = at.Sequence
+		}
+	}
+	return min(report.Covered, indexed), nil
+}
+
+// patience is how long a second machine may take to say what it has.
+const patience = 30 * time.Second
+
+// acknowledged waits until the second machine, where there is one, has synced
+// everything up to a record.
+func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, limit uint64) error {
+	r := cfg.Ledger.Replica
+	if r.Address == "" {
+		return nil
+	}
+	identity, err := replica.OpenIdentity(r.Identity)
+	if err != nil {
+		return environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
+	}
+	key, err := replica.ParsePublic(r.Key)
+	if err != nil {
+		return refused(fmt.Errorf("ledger.replica.key: %w", err), "")
+	}
+	sender := replica.NewSender(replica.SenderConfig{
+		Dir: cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = sender.Wait(ctx, limit)
+	if err := errors.Join(err, sender.Close()); err != nil {
+		return environment(fmt.Errorf("the second machine has not acknowledged what would be archived: %w", err), "nothing was moved: see that it runs, ledger.replica in weir.yaml")
+	}
+	return nil
+}
+
+// wholeLog refuses a log whose beginning was archived where it is not named.
+func wholeLog(folder, archive string, knowingly bool) error {
+	for e, err := range lineage.Read(lineage.Folder{Dir: folder, Archive: archive}, 0) {
+		if err != nil {
+			return ledgerError(folder, err)
+		}
+		if e.Position.Sequence > 1 && !knowingly {
+			return refused(fmt.Errorf("records 1 to %d are not in %s: they were archived", e.Position.Sequence-1, folder),
+				"name the archive with --archive, or accept with --without-archive that no answer has them any more")
+		}
+		break
+	}
+	return nil
+}
