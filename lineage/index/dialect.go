@@ -34,14 +34,16 @@ const format = "3"
 func open(cfg Config, building bool) (*sql.DB, error) {
 	switch cfg.Driver {
 	case SQLite:
-		sorting := "temp_store(MEMORY)"
+		// A connection's own cache is memory beside the server's; what it does not
+		// hold is mostly in the system's. A build has the machine to itself.
+		sorting, cache := "temp_store(MEMORY)", "cache_size(-16384)"
 		if building {
-			sorting = "temp_store(FILE)"
+			sorting, cache = "temp_store(FILE)", "cache_size(-65536)"
 		}
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 			// secure_delete: what an act has dropped is not left in free pages.
 			"busy_timeout(5000)", "journal_mode(WAL)", "secure_delete(1)", "synchronous(NORMAL)", "trusted_schema(0)",
-			"cache_size(-65536)", sorting,
+			cache, sorting,
 		}}
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath(), RawQuery: q.Encode()}
 		db, err := sql.Open("sqlite", u.String())
