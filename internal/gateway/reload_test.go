@@ -322,7 +322,7 @@ func TestFirstGenerationIsRefusedWhole(t *testing.T) {
 // wait gives a promised second, and a loaded machine a little more.
 func wait(t *testing.T, ok func() bool, otherwise string) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal(otherwise)
 		}
