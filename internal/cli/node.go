@@ -171,17 +171,6 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	return err
 }
 
-// sealed is for how long reads are sealed, by purpose.
-func sealed(c *config.Config) map[string]time.Duration {
-	out := make(map[string]time.Duration)
-	for _, p := range c.Purposes {
-		if p.Sealed > 0 {
-			out[p.ID] = p.Sealed
-		}
-	}
-	return out
-}
-
 // openKeys loads the key ring, or makes one for a new node. A ring that is gone
 // while its ledger is there is not replaced in silence: everything keyed in the
 // ledger would lose its meaning.
@@ -207,84 +196,6 @@ func openKeys(cfg *config.Config) (*keyring.Ring, error) {
 		return nil, environment(err, "")
 	}
 	return ring, nil
-}
-
-func (n *node) openLedger() (*lineage.Log, error) {
-	var err error
-	if n.reading, err = openReading(n.cfg); err != nil {
-		return nil, ledgerError(n.cfg.Ledger.Folder, err)
-	}
-	log, err := lineage.Open(lineage.Config{
-		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin, Reading: n.reading,
-		Fatal: func(err error) {
-			n.log.Error("the ledger cannot be trusted any more and the process ends", "error", err.Error())
-			os.Exit(ExitEnvironment)
-		},
-	})
-	if err != nil {
-		return nil, ledgerError(n.cfg.Ledger.Folder, err)
-	}
-	n.closing = append(n.closing, log.Close)
-	if n.tree, err = openTree(n.cfg, log, n.reading, n.log); err != nil {
-		return nil, ledgerError(n.cfg.Ledger.Folder, err)
-	}
-	n.closing = append(n.closing, n.tree.Close)
-	return log, n.openReplica(log)
-}
-
-// openReplica begins to keep the log on a second machine, where one is named.
-func (n *node) openReplica(log *lineage.Log) error {
-	r := n.cfg.Ledger.Replica
-	if r.Address == "" {
-		return nil
-	}
-	identity, err := replica.OpenIdentity(r.Identity)
-	if err != nil {
-		return environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
-	}
-	key, err := replica.ParsePublic(r.Key)
-	if err != nil {
-		return refused(fmt.Errorf("ledger.replica.key: %w", err), "")
-	}
-	n.sender = replica.NewSender(replica.SenderConfig{
-		Dir: n.cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: n.log,
-	})
-	n.closing = append(n.closing, n.sender.Close)
-	n.log.Info("the ledger is replicated", "address", r.Address, "key", identity.Public())
-	return nil
-}
-
-// gateOf is the ledger as the gate sees it.
-func (n *node) gateOf(log *lineage.Log) gateway.Ledger {
-	if n.sender != nil {
-		return gateway.ReplicatedLedger(log, n.sender)
-	}
-	return gateway.LedgerOf(log)
-}
-
-func ledgerError(folder string, err error) error {
-	remedy := ""
-	switch {
-	case errors.Is(err, lineage.ErrLocked):
-		remedy = "another weir serves from this folder: stop it, or choose another --state"
-	case errors.Is(err, syscall.ENOSPC):
-		remedy = "the disk is full: free space; nothing is served without a record"
-	case errors.Is(err, lineage.ErrCorrupt):
-		remedy = "do not repair it by hand: keep a copy and restore the folder from its backup"
-	case errors.Is(err, lineage.ErrForeign):
-		remedy = "choose an empty folder for the ledger"
-	case errors.Is(err, ledger.ErrBehind):
-		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
-	case errors.Is(err, ledger.ErrWitness):
-		remedy = "start when the witnesses answer, or see to witnesses and witnessQuorum under ledger in weir.yaml"
-	case errors.Is(err, lineage.ErrReadingKey):
-		remedy = "restore the reading key (ledger.readingKey) from its backup; to begin anew, move the ledger away"
-	case errors.Is(err, lineage.ErrKeyMissing):
-		remedy = "restore the folder keys of the ledger from its backup: a data key goes by a signed act alone"
-	case errors.Is(err, ledger.ErrKey), errors.Is(err, ledger.ErrTree):
-		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
-	}
-	return environment(fmt.Errorf("ledger %s: %w", folder, err), remedy)
 }
 
 func (n *node) openAdapters() error {
@@ -461,29 +372,6 @@ func departmentLimits(c *config.Config) map[string]exec.DepartmentLimits {
 	out := make(map[string]exec.DepartmentLimits, len(c.Departments))
 	for id, d := range c.Departments {
 		out[id] = exec.DepartmentLimits{Timeout: d.Timeout, Concurrency: d.Pool}
-	}
-	return out
-}
-
-func durability(c *config.Config) []lineage.Durability {
-	out := make([]lineage.Durability, len(c.Levels))
-	for i, l := range c.Levels {
-		switch c.Ledger.Durability[l.Name] {
-		case config.DurabilityWritten:
-			out[i] = lineage.Written
-		case config.DurabilityReplicated:
-			out[i] = lineage.Replicated
-		default:
-			out[i] = lineage.Synced
-		}
-	}
-	return out
-}
-
-func graces(c *config.Config) []time.Duration {
-	out := make([]time.Duration, len(c.Levels))
-	for i, l := range c.Levels {
-		out[i] = c.Ledger.Replica.Grace[l.Name]
 	}
 	return out
 }
