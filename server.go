@@ -18,7 +18,7 @@ func main() {
 	// The live heap is small against the garbage of a busy second; collecting
 	// less often buys throughput for some tens of megabytes.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(300)
 	}
 	// The goroutine that syncs the ledger holds its place among the running ones
 	// for as long as the disk takes, or until the scheduler notices; so do the
