@@ -94,6 +94,16 @@ func TestForeignCursors(t *testing.T) {
 	if _, code := w.step("reader purpose births", walk, map[string]any{"region": "north", "after": reader}); code != "CURSOR_INVALID" {
 		t.Errorf("another purpose: %q", code)
 	}
+	const among = `query($after: String, $in: [String!]) { peopleConnection(first: 1, after: $after, where: {district: {_in: $in}}) { pageInfo { endCursor } } }`
+	list, code := w.step(officer, among, map[string]any{"in": []any{"north", "south"}})
+	if code != "" || list == "" {
+		t.Fatalf("a list: %q %q", list, code)
+	}
+	for _, in := range [][]any{{"north"}, {"north", "east"}, {"northsouth"}, {"south", "north"}} {
+		if _, code := w.step(officer, among, map[string]any{"in": in, "after": list}); code != "CURSOR_INVALID" {
+			t.Errorf("another list, %v: %q", in, code)
+		}
+	}
 	if got := w.ask(w.as(officer), `query($r: ID!) { personByRef(ref: $r) { name } }`, map[string]any{"r": first}); string(got.Data) != `{"personByRef":null}` {
 		t.Errorf("a cursor opens as a handle: %s", got.Data)
 	}
