@@ -244,9 +244,13 @@ func dispatcher(fn *ast.FuncDecl, versions map[string]string) (string, error) {
 	arguments := strings.Join(names(head.Type.Params, "given", new(int)), ", ")
 	give := ""
 	if head.Type.Results != nil {
+		var results []*ast.Field
 		for _, r := range head.Type.Results.List {
-			r.Names = nil // a parameter's name may not be used twice
+			for range max(len(r.Names), 1) {
+				results = append(results, &ast.Field{Type: r.Type}) // a parameter's name may not be used twice
+			}
 		}
+		head.Type.Results.List = results
 		give = "return "
 	}
 	var b strings.Builder
