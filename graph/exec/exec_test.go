@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -183,12 +184,11 @@ func TestTraversalVariesByRow(t *testing.T) {
 	b := newBench(t, map[string]*memory{"police": source}, nil)
 	person := b.fetch("police", "Person", adapters.Shape{Table: "person", Columns: textColumns("id")}, nil)
 	open := plan.Decision{Allow: []plan.BitClause{{Bit: 0, Caps: authz.Mask}}}
-	var sent int
-	source.tables["permit"].where = func(row []string, _ []adapters.Arg) bool {
-		if row[1] == "1" {
-			sent++
+	var sent []string
+	source.asked = func(table string, keys *adapters.Keys) {
+		for i := 0; table == "permit" && i < keys.Rows; i++ {
+			sent = append(sent, string(keys.Cell(i, 0)))
 		}
-		return true
 	}
 	permit := b.fetch("police", "Permit", adapters.Shape{Table: "permit", Columns: textColumns("no"), Keys: textColumns("holder")},
 		func(f *plan.Fetch) { f.Parent, f.ParentColumns, f.Traverse = person, []int{0}, open })
@@ -201,6 +201,41 @@ func TestTraversalVariesByRow(t *testing.T) {
 	check(t, "data", a.data, `{"people":[{"permits":null},{"permits":null},{"permits":[{"no":"c"}]}]}`)
 	if a.reads.Counts[0] != (lineage.Counts{Withheld: 2, Masked: 1}) {
 		t.Errorf("counts %+v", a.reads.Counts[0])
+	}
+	if !slices.Equal(sent, []string{"3"}) {
+		t.Errorf("the source was asked about %q: of the others the relation may not be followed", sent)
+	}
+}
+
+// A source that breaks the contract of its rows is an error of its own fields:
+// no row reaches a parent that it may not belong to, and no cell another column.
+func TestSourceBreaksTheContract(t *testing.T) {
+	for name, spoil := range map[string]func(*adapters.Batch){
+		"a column more":          func(b *adapters.Batch) { b.Cols++ },
+		"a cell less":            func(b *adapters.Batch) { b.Ends = b.Ends[1:] },
+		"scopes are missing":     func(b *adapters.Batch) { b.True = b.True[1:] },
+		"unknowns are missing":   func(b *adapters.Batch) { b.Unknown = b.Unknown[1:] },
+		"parents are missing":    func(b *adapters.Batch) { b.Parent = b.Parent[1:] },
+		"a parent that is none":  func(b *adapters.Batch) { b.Parent[len(b.Parent)-1] = 3 },
+		"parents out of order":   func(b *adapters.Batch) { slices.Reverse(b.Parent) },
+		"a parent far out of it": func(b *adapters.Batch) { b.Parent[0] = 1<<32 - 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := people()
+			source.tables["permit"].spoil = spoil
+			b := newBench(t, map[string]*memory{"police": source}, func(c *Config) { c.Report = nil })
+			person := b.fetch("police", "Person", adapters.Shape{Table: "person", Columns: textColumns("id")}, nil)
+			permit := b.fetch("police", "Permit", adapters.Shape{Table: "permit", Columns: textColumns("no"), Keys: textColumns("holder")},
+				func(f *plan.Fetch) { f.Parent, f.ParentColumns, f.Traverse = person, []int{0}, cleared() })
+			b.root(list("", "people", true, plan.Member{Fetch: person, Object: &plan.Object{Fields: []*plan.Field{
+				list("people", "permits", true, plan.Member{Fetch: permit, Object: &plan.Object{Fields: []*plan.Field{leaf("people.permits", "no", 0)}}}),
+			}}}))
+			a := b.run(t.Context(), b.request(), nil)
+			check(t, "data", a.data, `{"people":[{"permits":null},{"permits":null},{"permits":null}]}`)
+			if len(a.errors) != 1 || !strings.HasPrefix(a.errors[0], "INTERNAL ") {
+				t.Errorf("errors %v", a.errors)
+			}
+		})
 	}
 }
 

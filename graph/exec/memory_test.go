@@ -32,6 +32,7 @@ type memory struct {
 	tables       map[string]*memoryTable
 	fetches      atomic.Int64
 	before       func(ctx context.Context, table string) error // may block or fail
+	asked        func(table string, keys *adapters.Keys)       // hears of the keys; nil for nobody
 }
 
 type memoryTable struct {
@@ -39,7 +40,8 @@ type memoryTable struct {
 	rows           [][]string
 	truth, unknown []uint64 // per row; nil for none
 	where          func(row []string, args []adapters.Arg) bool
-	afterRows      error // given instead of io.EOF
+	afterRows      error                 // given instead of io.EOF
+	spoil          func(*adapters.Batch) // what a source that breaks the contract does
 }
 
 func (m *memory) Capabilities() adapters.Capabilities { return m.capabilities }
@@ -78,6 +80,9 @@ func (s *memoryStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *
 	}
 	if (keys == nil) != (len(s.shape.Keys) == 0) {
 		return nil, fmt.Errorf("keys do not fit the shape of %s", s.shape.Table)
+	}
+	if s.source.asked != nil {
+		s.source.asked(s.shape.Table, keys)
 	}
 	out := &memoryRows{statement: s, args: args, keys: keys, limit: -1}
 	if s.shape.Limit != nil {
@@ -136,6 +141,9 @@ func (r *memoryRows) Next(b *adapters.Batch) error {
 		}
 	}
 	if b.Rows > 0 {
+		if s.table.spoil != nil {
+			s.table.spoil(b)
+		}
 		return nil
 	}
 	if s.table.afterRows != nil {
