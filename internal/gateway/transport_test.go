@@ -24,6 +24,8 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/resolvers"
+	"github.com/weir-data/weir/schema"
 )
 
 const typename = `{"query":"{ __typename }"}`
@@ -346,6 +348,9 @@ func TestAtRelease(t *testing.T) {
 		{"narrower", func(b *bench, t *testing.T) { b.current.set(generation(t, sdlText, narrow)) }, 409, "POLICY_CHANGED"},
 		{"other mask", func(b *bench, t *testing.T) { b.current.set(generation(t, other, policyText)) }, 409, "POLICY_CHANGED"},
 		{"no generation", func(b *bench, _ *testing.T) { b.current.set(nil) }, 409, "POLICY_CHANGED"},
+		{"two offices", func(b *bench, t *testing.T) {
+			b.current.set(generation(t, sdlText, policyText+"g, clerk, security\ng, clerk, auditor\n"))
+		}, 409, "POLICY_CHANGED"},
 	} {
 		for _, when := range []string{"while it ran", "while it waited for its record"} {
 			t.Run(tt.name+" "+when, func(t *testing.T) {
@@ -372,6 +377,36 @@ func TestAtRelease(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestHiddenAtRelease: an answer that says of a field that it is withheld says
+// that there is such a field. It does not leave when the reader may not know of
+// it any more, though he held no more of it before than now.
+func TestHiddenAtRelease(t *testing.T) {
+	for name, tt := range map[string]struct {
+		policy string
+		status int
+		code   string
+	}{
+		"still withheld": {policyText + "\n", 200, ""},
+		"hidden":         {"p, clerk, police, Person.*, L2, *, all, clear, allow\n", 409, "POLICY_CHANGED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			respond := reads(2, `{"person":{"idNumber":null}}`)
+			b.respond = func(ctx context.Context) *graphql.Response {
+				out := respond(ctx)
+				resolvers.RequestFrom(ctx).Reads.Coordinates = []schema.Coordinate{{Type: "Person", Field: "idNumber"}}
+				b.current.set(generation(t, sdlText, tt.policy))
+				return out
+			}
+			// Without a purpose nothing of the level is granted, and what a purpose
+			// would open is not hidden.
+			if w := b.post(typename); w.Code != tt.status || codeOf(t, w) != tt.code {
+				t.Errorf("got %d %s", w.Code, w.Body)
+			}
+		})
 	}
 }
 
