@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -304,4 +305,22 @@ func (w *world) golden(t *testing.T, name, head string) string {
 	}
 	defer clear(w.down)
 	return w.show(w.ask(w.as(who), strings.Join(query, "\n"), variables))
+}
+
+// TestTagsOutliveTheirRun: a request whose memory was given back before it was
+// recorded, as after a panic, is still recorded with its own persons.
+func TestTagsOutliveTheirRun(t *testing.T) {
+	w := newWorld(t)
+	w.ask(w.as("reader purpose cases"), `{ people { name } }`, nil)
+	reads := w.last.Reads
+	before := slices.Clone(reads.Tags)
+	if len(before) < 2 {
+		t.Fatalf("%d persons", len(before))
+	}
+	for range 8 { // the pool may give another run
+		w.ask(w.as("reader purpose cases"), `{ people(limit: 1, offset: 1) { name } }`, nil)
+		if !slices.Equal(reads.Tags, before) {
+			t.Fatalf("%x became %x", before, reads.Tags)
+		}
+	}
 }

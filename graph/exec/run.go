@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -309,6 +310,11 @@ func (r *run) end() {
 	r.releaseBatches()
 	for i := range r.results {
 		r.results[i].reset()
+	}
+	if reads := r.req.Reads; len(reads.Tags) > 0 {
+		// No record took them over, as after a panic: whoever still makes one must
+		// not find the next request's there.
+		reads.Tags = slices.Clone(reads.Tags)
 	}
 	r.req, r.prog, r.vars = nil, nil, nil
 	r.writer = resolvers.Writer{}
