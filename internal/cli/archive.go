@@ -14,7 +14,6 @@ import (
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/lineage/ledger"
-	"github.com/weir-data/weir/lineage/replica"
 	"github.com/weir-data/weir/lineage/verify"
 )
 
@@ -133,21 +132,13 @@ const patience = 30 * time.Second
 // acknowledged waits until the second machine, where there is one, has synced
 // everything up to a record.
 func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, limit uint64) error {
-	r := cfg.Ledger.Replica
-	if r.Address == "" {
+	if cfg.Ledger.Replica.Address == "" {
 		return nil
 	}
-	identity, err := replica.OpenIdentity(r.Identity)
+	_, sender, err := newSender(cfg, log, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
+		return err
 	}
-	key, err := replica.ParsePublic(r.Key)
-	if err != nil {
-		return refused(fmt.Errorf("ledger.replica.key: %w", err), "")
-	}
-	sender := replica.NewSender(replica.SenderConfig{
-		Dir: cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: slog.New(slog.DiscardHandler),
-	})
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = sender.Wait(ctx, limit)

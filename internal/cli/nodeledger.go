@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -45,20 +46,30 @@ func (n *node) openReplica(log *lineage.Log) error {
 	if r.Address == "" {
 		return nil
 	}
-	identity, err := replica.OpenIdentity(r.Identity)
+	identity, sender, err := newSender(n.cfg, log, n.log)
 	if err != nil {
-		return environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
+		return err
 	}
-	key, err := replica.ParsePublic(r.Key)
-	if err != nil {
-		return refused(fmt.Errorf("ledger.replica.key: %w", err), "")
-	}
-	n.sender = replica.NewSender(replica.SenderConfig{
-		Dir: n.cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: n.log,
-	})
+	n.sender = sender
 	n.closing = append(n.closing, n.sender.Close)
 	n.log.Info("the ledger is replicated", "address", r.Address, "key", identity.Public())
 	return nil
+}
+
+// newSender begins to send the log to the second machine that weir.yaml names.
+func newSender(cfg *config.Config, log *lineage.Log, logger *slog.Logger) (*replica.Identity, *replica.Sender, error) {
+	r := cfg.Ledger.Replica
+	identity, err := replica.OpenIdentity(r.Identity)
+	if err != nil {
+		return nil, nil, environment(err, "ledger.replica.identity in weir.yaml names the file of this node's own key")
+	}
+	key, err := replica.ParsePublic(r.Key)
+	if err != nil {
+		return nil, nil, refused(fmt.Errorf("ledger.replica.key: %w", err), "")
+	}
+	return identity, replica.NewSender(replica.SenderConfig{
+		Dir: cfg.Ledger.Folder, Source: log, Address: r.Address, Identity: identity, Replica: key, Logger: logger,
+	}), nil
 }
 
 // gateOf is the ledger as the gate sees it.
