@@ -407,6 +407,26 @@ func (a *asker) keyArguments(st *stated, rows caps) []string {
 	return arguments
 }
 
+// statedOf gives a value of an interface's by field that the session states for
+// each of its types; "" for none. Two interfaces may share a type, so that one
+// type's statement is not yet every type's.
+func (ss *session) statedOf(i *iface) string {
+	states := func(member int, value string) bool {
+		at, _ := ss.w.types[member].field(i.by)
+		return slices.ContainsFunc(ss.stated, func(st stated) bool {
+			return st.t.index == member && slices.Equal(st.fields, []int{at}) && st.values[0] == value
+		})
+	}
+	value := ""
+	for _, st := range ss.stated {
+		if st.t.fields[st.fields[0]].name == i.by && len(st.fields) == 1 && !slices.Equal(st.fields, st.t.keys) &&
+			!slices.ContainsFunc(i.members, func(m int) bool { return !states(m, st.values[0]) }) {
+			value = st.values[0]
+		}
+	}
+	return value
+}
+
 // interfaces draws a list root over an interface; "" without one.
 func (a *asker) interfaces() string {
 	if len(a.ss.w.ifaces) == 0 {
@@ -427,12 +447,7 @@ func (a *asker) interfaces() string {
 			all = all && a.ss.w.types[m].isSubject(i.by)
 		}
 		if all {
-			by = ""
-			for _, st := range a.ss.stated {
-				if name := st.t.fields[st.fields[0]].name; name == i.by && len(st.fields) == 1 && fmt.Sprint(st.fields) != fmt.Sprint(st.t.keys) {
-					by = st.values[0]
-				}
-			}
+			by = a.ss.statedOf(i)
 			if by == "" {
 				return ""
 			}
