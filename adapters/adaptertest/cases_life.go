@@ -188,17 +188,35 @@ func closedAdapter(t *testing.T, h Harness) {
 	if err := rows.Next(&b); err != nil {
 		t.Fatal(err)
 	}
+	other, err := statement.Fetch(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error, 1)
+	go func() { // for one of the two connections
+		_, err := statement.Fetch(t.Context(), nil, nil)
+		waits <- err
+	}()
+	time.Sleep(20 * time.Millisecond)
 	for range 2 {
 		if err := s.Adapter.Close(); err != nil {
 			t.Error(err)
 		}
 	}
+	select {
+	case err := <-waits:
+		wantKind(t, err, adapters.Unavailable)
+	case <-time.After(5 * time.Second):
+		t.Error("a fetch waits for a connection of a closed adapter")
+	}
 	for err = nil; err == nil; {
 		err = rows.Next(&b)
 	}
 	wantKind(t, err, adapters.Unavailable)
-	if err := rows.Close(); err != nil {
-		t.Error(err)
+	for _, r := range []adapters.Rows{rows, other} {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	_, err = statement.Fetch(t.Context(), nil, nil)
 	wantKind(t, err, adapters.Unavailable)

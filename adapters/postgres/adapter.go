@@ -30,6 +30,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -90,10 +91,17 @@ func (c Config) validate() error {
 type Adapter struct {
 	config Config
 	pool   *pgxpool.Pool
+	// places is what pool has room for. Waiting for one of them, and not in the
+	// pool, ends when the adapter is closed, without a context for each fetch.
+	places  chan struct{}
+	life    context.Context //nolint:containedctx // until Close
+	endLife context.CancelFunc
+	// connections counts those that the pool has.
+	connections atomic.Int64
 
 	mu      sync.Mutex
-	running map[*rows]struct{}
-	fetches int // running, and those about to be
+	running map[*rows]struct{} // those that hold a connection
+	fetches int                // running, and those about to be
 	closed  bool
 }
 
@@ -116,17 +124,24 @@ func Open(config Config) (*Adapter, error) {
 	pc.MaxConns = int32(config.MaxConns) //nolint:gosec // validated
 	pc.MinConns, pc.MinIdleConns = 0, 0
 	pc.PingTimeout = config.ConnectTimeout
+	a := &Adapter{config: config, places: make(chan struct{}, config.MaxConns), running: map[*rows]struct{}{}}
+	a.life, a.endLife = context.WithCancel(context.Background())
 	pc.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		if c.PgConn().ParameterStatus("server_encoding") != "UTF8" {
 			return errEncoding
 		}
-		return settled(c.PgConn())
+		err := settled(c.PgConn())
+		if err == nil {
+			a.connections.Add(1)
+		}
+		return err
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
-	if err != nil {
+	pc.BeforeClose = func(*pgx.Conn) { a.connections.Add(-1) }
+	if a.pool, err = pgxpool.NewWithConfig(context.Background(), pc); err != nil {
+		a.endLife()
 		return nil, fmt.Errorf("%w: the pool refuses it", ErrConfig)
 	}
-	return &Adapter{config: config, pool: pool, running: map[*rows]struct{}{}}, nil
+	return a, nil
 }
 
 var (
@@ -185,16 +200,17 @@ func (a *Adapter) Close() error {
 	first, idle := !a.closed, a.fetches == 0
 	a.closed = true
 	for r := range a.running {
-		r.cancel()
+		r.interrupt()
 	}
 	a.mu.Unlock()
+	a.endLife()
 	if first && idle {
 		a.pool.Close()
 	}
 	return nil
 }
 
-// begin announces a fetch; end takes it back.
+// begin announces a fetch; leave takes it back.
 func (a *Adapter) begin() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -205,7 +221,7 @@ func (a *Adapter) begin() bool {
 	return true
 }
 
-func (a *Adapter) end(r *rows) {
+func (a *Adapter) leave(r *rows) {
 	a.mu.Lock()
 	delete(a.running, r)
 	a.fetches--
@@ -216,13 +232,46 @@ func (a *Adapter) end(r *rows) {
 	}
 }
 
-// register makes a fetch one that Close cancels.
-func (a *Adapter) register(r *rows) {
+// acquire waits for a connection.
+func (a *Adapter) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	select {
+	case a.places <- struct{}{}:
+	default:
+		select {
+		case a.places <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-a.life.Done():
+			return nil, errClosed
+		}
+	}
+	if int64(len(a.places)) > a.connections.Load() {
+		// None is idle: the one that is made is not waited for after Close.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(a.life, cancel)()
+	}
+	c, err := a.pool.Acquire(ctx)
+	if err != nil {
+		<-a.places
+	}
+	return c, err
+}
+
+// release gives a connection back.
+func (a *Adapter) release(c *pgxpool.Conn) {
+	c.Release()
+	<-a.places
+}
+
+// hold makes a fetch one that Close interrupts.
+func (a *Adapter) hold(r *rows) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.running[r] = struct{}{}
 	if a.closed {
-		r.cancel()
+		r.interrupt()
 	}
 }
 

@@ -116,6 +116,45 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestCloseWhileConnecting: a fetch does not wait for a server that takes
+// connections and says nothing once the adapter is closed.
+func TestCloseWhileConnecting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	a, err := Open(DefaultConfig("postgres://weir@" + l.Addr().String() + "/x?sslmode=disable"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement, err := a.Compile(&adapters.Shape{Table: "t", Columns: []adapters.Column{{Name: "n", Kind: schema.Int}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error, 1)
+	go func() {
+		_, err := statement.Fetch(t.Context(), nil, nil)
+		waits <- err
+	}()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-waits:
+		if !errors.Is(err, &adapters.Error{Kind: adapters.Unavailable}) {
+			t.Errorf("after Close: %v", err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("a fetch waits for the server of a closed adapter")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for name, config := range map[string]Config{
 		"no URL":         {URL: "postgres://%zz" + canary, MaxConns: 1, ConnectTimeout: 1, StatementTimeout: 1},

@@ -20,14 +20,14 @@ func (a *Adapter) Check(ctx context.Context, tables []adapters.Table) error {
 	if !a.begin() {
 		return &adapters.Error{Kind: adapters.Unavailable, Cause: errClosed}
 	}
-	defer a.end(nil)
+	defer a.leave(nil)
 	ctx, cancel := context.WithTimeout(ctx, a.config.StatementTimeout)
 	defer cancel()
-	conn, err := a.pool.Acquire(ctx)
+	conn, err := a.acquire(ctx)
 	if err != nil {
 		return a.mapError(ctx, err)
 	}
-	defer conn.Release()
+	defer a.release(conn)
 	var missing []error
 	for _, t := range tables {
 		columns, err := describeTable(ctx, conn.Conn().PgConn(), t.Name)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,11 +26,12 @@ const (
 
 // rows is a result being read; it owns its connection until the result ends.
 type rows struct {
-	ctx       context.Context //nolint:containedctx // the fetch's own, until Close
-	cancel    context.CancelFunc
+	ctx       context.Context    //nolint:containedctx // the fetch's, until Close
+	cancel    context.CancelFunc // of a context of the fetch's own; nil for none
 	adapter   *Adapter
 	statement *statement
 	conn      *pgxpool.Conn
+	socket    net.Conn // of conn
 	prepared  *prepared
 	result    *pgconn.ResultReader
 	row       bool  // result stands on a row that was not taken yet
@@ -46,18 +49,19 @@ func (r *rows) start(args []adapters.Arg, keys *adapters.Keys) error {
 	if err == nil || r.conn == nil || !r.conn.Conn().IsClosed() || r.ctx.Err() != nil || r.adapter.isClosed() {
 		return err
 	}
-	r.conn.Release()
+	r.adapter.release(r.conn)
 	r.conn, r.result = nil, nil
 	r.adapter.pool.Reset() // the others that are idle will be lost too
 	return r.try(args, keys)
 }
 
 func (r *rows) try(args []adapters.Arg, keys *adapters.Keys) error {
-	conn, err := r.adapter.pool.Acquire(r.ctx)
+	conn, err := r.adapter.acquire(r.ctx)
 	if err != nil {
 		return err
 	}
-	r.conn = conn
+	r.conn, r.socket = conn, conn.Conn().PgConn().Conn()
+	r.adapter.hold(r)
 	err = r.run(args, keys)
 	if stale(err) && !conn.Conn().IsClosed() {
 		// The table changed since; the statement is prepared anew, once.
@@ -187,18 +191,35 @@ func (r *rows) release() {
 	r.released = true
 	if r.conn != nil {
 		if r.result != nil && r.end == nil {
-			n := 0
-			for n < drainRows && r.result.NextRow() {
-				n++
-			}
-			if n == drainRows {
-				r.cancel()
-			}
-			// The rows were not asked for any more, nor is how they end.
-			_, _ = r.result.Close()
+			r.giveUp()
 		}
-		r.conn.Release()
+		r.adapter.release(r.conn)
 	}
-	r.cancel()
-	r.adapter.end(r)
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.adapter.leave(r)
+}
+
+// giveUp ends a result whose rows are not asked for any more, nor how they end.
+func (r *rows) giveUp() {
+	n := 0
+	for n < drainRows && r.result.NextRow() {
+		n++
+	}
+	if n < drainRows {
+		_, _ = r.result.Close()
+		return
+	}
+	r.interrupt()
+	_, _ = r.result.Close()
+	if c := r.conn.Conn().PgConn(); !c.IsClosed() {
+		_ = settled(c) // the end was there already, and it lives on
+	}
+}
+
+// interrupt ends what waits for the connection, and the connection with it.
+func (r *rows) interrupt() {
+	// An error says that the connection is closed already.
+	_ = r.socket.SetDeadline(time.Unix(1, 0))
 }

@@ -75,7 +75,6 @@ func (s *statement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapte
 	}
 	ctx, cancel := a.limited(ctx)
 	r := &rows{ctx: ctx, cancel: cancel, adapter: a, statement: s}
-	a.register(r)
 	if err := r.start(args, keys); err != nil {
 		err = a.mapError(ctx, err)
 		r.release()
@@ -85,10 +84,11 @@ func (s *statement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapte
 }
 
 // limited bounds a fetch in time. A deadline of the caller's that ends before
-// needs no second timer.
-func (a *Adapter) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+// needs no context of its own: there is nothing to cancel then, and cancel is
+// nil.
+func (a *Adapter) limited(ctx context.Context) (limited context.Context, cancel context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= a.config.StatementTimeout {
-		return context.WithCancel(ctx)
+		return ctx, nil
 	}
 	return context.WithTimeout(ctx, a.config.StatementTimeout)
 }
