@@ -52,7 +52,7 @@ type bench struct {
 	data map[string]json.RawMessage
 }
 
-const header = "workload\tclients\tweir/hand\tweir/gqlgen\ton/off\tp99+\tp99+ at 70%\tweir req/s\tweir p50\tweir p99\thand p99\t"
+const header = "workload\tclients\tweir/hand\tweir/gqlgen\ton/off\tlater\tp99+\tp99+ at 70%\tweir req/s\tweir p50\tweir p99\thand p99\t"
 
 func (b *bench) measure(table *tabwriter.Writer, w *workload) error {
 	if err := b.equal(w); err != nil {
@@ -68,8 +68,8 @@ func (b *bench) measure(table *tabwriter.Writer, w *workload) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.2f\t%v\t%v\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients,
-			median(r.overHand), median(r.overGqlgen), median(r.overOff), short(median(r.added)), short(added),
+		fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.2f\t%.0f%%\t%v\t%v\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients,
+			median(r.overHand), median(r.overGqlgen), median(r.overOff), 100*median(r.later), short(median(r.added)), short(added),
 			r.weirPerSecond(), medianTime(r.weir, 50), medianTime(r.weir, 99), medianTime(r.hand, 99))
 	}
 	return nil
@@ -91,6 +91,9 @@ func (b *bench) equal(w *workload) error {
 type compared struct {
 	weir, hand                           []result
 	overHand, overGqlgen, overOff, added []float64
+	// later is what weir works off after the answers, as a part of the processor
+	// time that it took while it gave them.
+	later []float64
 }
 
 func (c *compared) weirPerSecond() float64 {
@@ -106,6 +109,7 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 			d /= 3 // warms caches and pools, not counted
 		}
 		var got [4]result
+		var weirLater float64
 		for i, s := range []struct {
 			name     string
 			process  *process
@@ -117,14 +121,21 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 			{"gqlgen", b.gqlgen, a.gqlgen},
 		} {
 			var err error
+			before := s.process.processor()
 			if got[i], err = load(s.process.address, s.requests, clients, d); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w\n%s", s.name, w.name, err, s.process.log)
+			}
+			taken := s.process.processor() - before
+			later := s.process.rest()
+			if i == 0 && taken > 0 {
+				weirLater = float64(later) / float64(taken)
 			}
 		}
 		if round == 0 {
 			continue
 		}
 		weir, off, hand, gqlgen := got[0], got[1], got[2], got[3]
+		c.later = append(c.later, weirLater)
 		c.weir, c.hand = append(c.weir, weir), append(c.hand, hand)
 		c.overHand = append(c.overHand, weir.perSecond/hand.perSecond)
 		c.overGqlgen = append(c.overGqlgen, weir.perSecond/gqlgen.perSecond)
@@ -139,10 +150,12 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 func (b *bench) atEqualLoad(w *workload, a *asked, clients int, perSecond float64) (float64, error) {
 	var added []float64
 	for range b.rounds {
+		b.weir.rest()
 		on, err := paced(b.weir.address, a.weir, clients, perSecond, b.duration)
 		if err != nil {
 			return 0, fmt.Errorf("weir, %s: %w\n%s", w.name, err, b.weir.log)
 		}
+		b.weir.rest()
 		off, err := paced(b.off.address, a.off, clients, perSecond, b.duration)
 		if err != nil {
 			return 0, fmt.Errorf("weir without records, %s: %w\n%s", w.name, err, b.off.log)
