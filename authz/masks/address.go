@@ -6,7 +6,7 @@ import "strings"
 // that no word of an address can pass for a region.
 func maskAddress(dst, src []byte) ([]byte, bool) {
 	for i := range regions {
-		if rest, ok := cut(src, regions[i].province); ok {
+		if rest, ok := cut(src, regions[i].province); ok && !market(rest) {
 			dst = append(dst, regions[i].province...)
 			return append(append(dst, cityOf(rest, &regions[i])...), "******"...), true
 		}
@@ -26,13 +26,20 @@ func cityOf(address []byte, r *region) string {
 		var city string
 		city, rest, _ = strings.Cut(rest, " ")
 		if after, ok := cut(address, city); ok {
-			if _, market := cut(after, "场"); market {
-				return "" // 朝阳市场 is a market, and may be anywhere
+			if market(after) {
+				return ""
 			}
 			return city
 		}
 	}
 	return ""
+}
+
+// market reports what follows a name of which the last character belongs to the
+// next word: 朝阳市场 is a market, and may be anywhere.
+func market(after []byte) bool {
+	_, ok := cut(after, "场")
+	return ok
 }
 
 func cut(b []byte, prefix string) (after []byte, ok bool) {

@@ -20,8 +20,8 @@ var ErrInvalid = errors.New("invalid mask")
 
 // Preserves declares what a rule's output lets one learn of its input. All that
 // is not declared is constant. Whether a value has the shape the rule is made
-// for shows in every rule but REDACT and NULL, because other values fall to the
-// strictest output.
+// for shows in every rule but REDACT, NULL and PSEUDONYM, because other values
+// fall to the strictest output.
 type Preserves struct {
 	Nullness bool // NULL stays NULL; nothing else becomes it but values of an unknown shape, where Note says so
 	Length   bool

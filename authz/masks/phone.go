@@ -25,6 +25,7 @@ const longestDialled = 4 + 12
 // dialled gives the digits that one dials inside the country.
 func dialled(src, room []byte) ([]byte, bool) {
 	plus := false
+	separated, group := false, 0 // how many digits the latest group has
 	for i := 0; i < len(src); {
 		r, size := utf8.DecodeRune(src[i:])
 		switch {
@@ -32,13 +33,23 @@ func dialled(src, room []byte) ([]byte, bool) {
 			if len(room) == longestDialled {
 				return nil, false
 			}
+			if separated {
+				separated, group = false, 0
+			}
+			group++
 			room = append(room, byte(r))
 		case r == '+' && len(room) == 0 && !plus:
 			plus = true
-		case !separates(r):
+		case separates(r):
+			separated = true
+		default:
 			return nil, false
 		}
 		i += size
+	}
+	if group < 3 {
+		// 0755-2612345-1 has an extension, which the number of digits does not tell.
+		return nil, false
 	}
 	n := string(room)
 	code := ""
@@ -68,9 +79,16 @@ func dialled(src, room []byte) ([]byte, bool) {
 
 func mobile(n []byte) bool { return len(n) == 11 && n[0] == '1' && n[1] >= '3' }
 
-// landline reports an area code, 010 or 02x to 09xx, and a number.
+// landline reports an area code and a number of seven or eight digits: 010 and
+// 02x have three digits, 03xx to 09xx four.
 func landline(n []byte) bool {
-	return len(n) >= 10 && len(n) <= 12 && n[0] == '0' && (n[1] >= '2' || n[1] == '1' && n[2] == '0')
+	if len(n) < 10 || n[0] != '0' {
+		return false
+	}
+	if n[1] == '2' || n[1] == '1' && n[2] == '0' {
+		return len(n) <= 11
+	}
+	return n[1] >= '3' && (len(n) == 11 || len(n) == 12)
 }
 
 // separates reports what people write between the digits of a number, in half

@@ -28,7 +28,7 @@ type preset struct {
 // presets is sorted by name.
 var presets = [...]preset{
 	{
-		name: "ADDRESS", version: 1, idempotent: true, kinds: []string{"String"},
+		name: "ADDRESS", version: 2, idempotent: true, kinds: []string{"String"},
 		summary: "keeps the province and the prefecture-level city",
 		example: "广东省广州市天河区体育西路1号",
 		preserves: fixed(Preserves{
@@ -55,7 +55,7 @@ var presets = [...]preset{
 			return nil
 		},
 		preserves: func(a []int) Preserves {
-			return Preserves{Nullness: true, Order: true, Note: "the value rounded down to a multiple of " + strconv.Itoa(a[0]) + "; what cannot be rounded (an exponent, beyond 2^60) is null"}
+			return Preserves{Nullness: true, Order: true, Note: "the value rounded down to a multiple of " + strconv.Itoa(a[0]) + "; what cannot be rounded (an exponent, beyond 2^60, from -2^31 to the multiple above it) is null"}
 		},
 		bind: func(a []int) func([]byte) Func { return plain(bucket(int64(a[0])))(nil) },
 	},
@@ -67,7 +67,7 @@ var presets = [...]preset{
 		bind:      plain(maskCreditCode),
 	},
 	{
-		name: "EMAIL", version: 1, idempotent: true, kinds: []string{"String"},
+		name: "EMAIL", version: 2, idempotent: true, kinds: []string{"String"},
 		summary:   "keeps the first character, and the domain where it is a large public provider's",
 		example:   "zhang.san@qq.com",
 		preserves: fixed(Preserves{Nullness: true, First: 1, Note: "the domain, where it is one of a fixed list of large public providers"}),
@@ -84,7 +84,7 @@ var presets = [...]preset{
 		bind: func(a []int) func([]byte) Func { return plain(maskIDNumber(a[0], a[1]))(nil) },
 	},
 	{
-		name: "KEEP", version: 1, params: []string{"first", "last"}, kinds: []string{"String"},
+		name: "KEEP", version: 2, params: []string{"first", "last"}, kinds: []string{"String"},
 		summary: "keeps some characters at the ends, with four asterisks between",
 		example: "A1234567890",
 		check: func(a []int) error {
@@ -109,7 +109,7 @@ var presets = [...]preset{
 		bind:      plain(maskMonth),
 	},
 	{
-		name: "NAME", version: 1, idempotent: true, kinds: []string{"String"},
+		name: "NAME", version: 2, idempotent: true, kinds: []string{"String"},
 		summary:   "keeps the surname, and says nothing of the given name, not even its length",
 		example:   "欧阳小明",
 		preserves: fixed(Preserves{Nullness: true, First: 2, Note: "the surname: two characters where it is a known compound surname and a given name follows, else the first character"}),
@@ -123,7 +123,7 @@ var presets = [...]preset{
 		bind:      plain(null),
 	},
 	{
-		name: "PHONE", version: 1, params: []string{"first", "last"}, defaults: []int{3, 4}, kinds: []string{"String"},
+		name: "PHONE", version: 2, params: []string{"first", "last"}, defaults: []int{3, 4}, kinds: []string{"String"},
 		summary: "keeps three leading and four last digits of a mobile or landline number, without country code and punctuation",
 		example: "13812345678",
 		check:   keptWithin(3, 4),

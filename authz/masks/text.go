@@ -65,11 +65,12 @@ func presentable(g []byte) bool {
 		return false
 	}
 	r, _ := utf8.DecodeRune(g)
-	return unicode.IsPrint(r)
+	return unicode.IsPrint(r) && !unicode.IsMark(r) // a mark alone would join what stands before it
 }
 
 // maskName keeps the surname: one character, or two where they are a compound
-// surname and a given name follows.
+// surname and a given name follows. Blanks and signs are no given name: of "张 "
+// one character would be the whole, and of "欧阳 " two.
 func maskName(dst, src []byte) ([]byte, bool) {
 	const whole = "***"
 	if !utf8.Valid(src) {
@@ -77,16 +78,27 @@ func maskName(dst, src []byte) ([]byte, bool) {
 	}
 	first, rest, state := nextGrapheme(src, -1)
 	r, _ := utf8.DecodeRune(first)
-	if len(rest) == 0 || len(first) > longestGrapheme || !unicode.IsLetter(r) {
-		// One character would be the whole name.
+	if len(first) > longestGrapheme || !unicode.IsLetter(r) || !named(rest) {
 		return append(dst, whole...), true
 	}
 	dst = append(dst, first...)
 	second, rest, _ := nextGrapheme(rest, state)
-	if len(rest) > 0 && compoundSurname(first, second) {
+	if compoundSurname(first, second) && named(rest) {
 		dst = append(dst, second...)
 	}
 	return append(dst, "**"...), true
+}
+
+// named reports whether a text has a letter, or an asterisk in a letter's place.
+func named(text []byte) bool {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if unicode.IsLetter(r) || r == '*' {
+			return true
+		}
+		text = text[n:]
+	}
+	return false
 }
 
 // nextGrapheme cuts the first grapheme off a text (UAX #29). state is -1 at the
@@ -133,7 +145,7 @@ func compoundSurname(first, second []byte) bool {
 // provider's domain: any other domain can be a person's or a small office's own.
 func maskEmail(dst, src []byte) ([]byte, bool) {
 	local, domain, ok := bytes.Cut(src, []byte("@"))
-	if !ok || len(local) < 2 || len(local) > 64 || bytes.IndexByte(domain, '@') >= 0 || !alphanumeric(local[0]) {
+	if !ok || len(local) < 2 || len(local) > 64 || !alphanumeric(local[0]) || bytes.ContainsFunc(local, notInAddress) || bytes.IndexByte(domain, '@') >= 0 {
 		return append(dst, "****@***"...), true
 	}
 	dst = append(dst, local[0])
@@ -145,6 +157,10 @@ func maskEmail(dst, src []byte) ([]byte, bool) {
 	}
 	return append(dst, "***"...), true
 }
+
+// notInAddress reports what no local part has as providers give them out, such as
+// an accent that would belong to the kept character.
+func notInAddress(r rune) bool { return r <= ' ' || r > '~' }
 
 func alphanumeric(b byte) bool {
 	return digit(b) || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'

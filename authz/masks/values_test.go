@@ -69,7 +69,7 @@ func shaped(r *rand.Rand, rule string) string {
 	}
 	switch rule {
 	case "ADDRESS":
-		return pick("", "广东省", "辽宁省", "北京市", "新疆维吾尔自治区") + pick("", "广州市", "朝阳市", "朝阳市场路", "克孜勒苏柯尔克孜自治州") +
+		return pick("", "广东省", "辽宁省", "北京市", "北京市场", "新疆维吾尔自治区") + pick("", "广州市", "朝阳市", "朝阳市场路", "克孜勒苏柯尔克孜自治州") +
 			pick("", "天河区", "朝阳区", "广州市") + letters("东西南北路街甲乙丙", r.IntN(8)) + number(r.IntN(4)) + pick("", "号")
 	case "BANK_CARD":
 		return pick("6222 ", "6222-", "6222", "") + number(8+r.IntN(5)) + pick("0001", "0002")
@@ -86,7 +86,7 @@ func shaped(r *rand.Rand, rule string) string {
 	case "MONTH", "YEAR":
 		return pick("1990", "2024", "0000", "0001") + fmt.Sprintf("-%02d-%02d", r.IntN(14), r.IntN(33)) + pick("", "", "T"+fmt.Sprintf("%02d:%02d:%02d", r.IntN(24), r.IntN(60), r.IntN(60))+pick("", ".5", ".123456", ".")+"Z", "T08:00:00+08:00")
 	case "NAME":
-		return pick("张", "欧阳", "欧", "歐陽", "司马", "阿不都热依木", "买买提", "O", "葛\U000E0100", "·") + pick("", "·") + letters("明小红伟艾力a b", r.IntN(5))
+		return pick("张", "欧阳", "欧", "歐陽", "司马", "阿不都热依木", "买买提", "O", "葛\U000E0100", "·") + pick("", "·") + letters("明小红伟艾力a b1", r.IntN(5)) + pick("", "", "", " ", "\u3000")
 	case "PHONE":
 		switch r.IntN(3) {
 		case 0:

@@ -22,12 +22,13 @@ type witness struct {
 
 var (
 	patternID      = regexp.MustCompile(`^([0-9]{15}|[0-9]{17}[0-9Xx])$`)
+	patternDigits  = regexp.MustCompile(`[0-9]+`)
 	patternMobile  = regexp.MustCompile(`^(?:\+86|0086|86)?(1[3-9][0-9]{9})$`)
-	patternFixed   = regexp.MustCompile(`^(?:(?:\+86|0086)0?|0)((?:10[0-9]{7,9}|[2-9][0-9]{8,10}))$`)
+	patternFixed   = regexp.MustCompile(`^(?:(?:\+86|0086)0?|0)((?:(?:10|2[0-9])[0-9]{7,8}|[3-9][0-9]{9,10}))$`)
 	patternCard    = regexp.MustCompile(`^[0-9]{13,19}$`)
 	patternPlate   = regexp.MustCompile(`^[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][A-Z0-9]{5,6}$`)
 	patternCredit  = regexp.MustCompile(`^[0-9A-Z]{18}$`)
-	patternMail    = regexp.MustCompile(`(?s)^([0-9A-Za-z])[^@]{1,63}@([^@]*)$`)
+	patternMail    = regexp.MustCompile(`(?s)^([0-9A-Za-z])[!-?A-~]{1,63}@([^@]*)$`)
 	patternDate    = regexp.MustCompile(`^([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z)?$`)
 	patternDecimal = regexp.MustCompile(`^-?[0-9]{1,19}(\.[0-9]+)?$`)
 )
@@ -86,6 +87,9 @@ func witnessOf(r Rule, v string) witness {
 	case "CREDIT_CODE":
 		shown = patternCredit.FindString(v)
 	case "PHONE":
+		if groups := patternDigits.FindAllString(v, -1); len(groups) == 0 || len(groups[len(groups)-1]) < 3 {
+			break
+		}
 		plain := strings.Map(func(c rune) rune {
 			if separates(c) {
 				return -1
@@ -121,7 +125,7 @@ func witnessOfKeep(r Rule, v string) witness {
 	}
 	kept := slices.Concat(all[:first], all[len(all)-last:])
 	for _, g := range kept {
-		if r, _ := utf8.DecodeRuneInString(g); len(g) > 16 || !unicode.IsPrint(r) {
+		if r, _ := utf8.DecodeRuneInString(g); len(g) > 16 || !unicode.IsPrint(r) || unicode.IsMark(r) {
 			return witness{}
 		}
 	}
@@ -142,7 +146,11 @@ func witnessOfName(v string) witness {
 	if r, _ := utf8.DecodeRuneInString(all[0]); !unicode.IsLetter(r) {
 		return witness{}
 	}
-	if len(all) == 3 {
+	given := func(s string) bool { return strings.ContainsFunc(strings.ReplaceAll(s, "*", "a"), unicode.IsLetter) }
+	if !given(v[len(all[0]):]) {
+		return witness{}
+	}
+	if len(all) == 3 && given(v[len(all[0]+all[1]):]) {
 		for _, c := range compoundSurnames {
 			if all[0]+all[1] == string(c[:]) {
 				return witness{first: all[0] + all[1]}
@@ -165,7 +173,7 @@ func witnessOfAddress(v string) witness {
 		return ""
 	}
 	for _, r := range regions {
-		if strings.HasPrefix(v, r.province) {
+		if strings.HasPrefix(v, r.province) && !strings.HasPrefix(v, r.province+"场") {
 			return witness{first: r.province + find(v[len(r.province):], r)}
 		}
 	}

@@ -306,7 +306,7 @@ func TestCatalogShowsEverything(t *testing.T) {
 		{"name":"idNumber","description":"公民身份号码 · Identity number","type":"String","level":{"name":"L4"},"category":"id_number",
 		 "mask":{"spec":"ID_NUMBER(1,1)","version":1,"preserves":["nullness","first 1","last 1"]},"sharing":{"mode":"CONDITIONAL"},"dimension":false,"myAccess":{"capability":"MATCH","reason":"POLICY"}},
 		{"name":"name","description":"姓名 · Name","type":"String","level":{"name":"L3"},"category":"person_name",
-		 "mask":{"spec":"NAME","version":1,"preserves":["nullness","first 2","the surname: two characters where it is a known compound surname and a given name follows, else the first character"]},"sharing":{"mode":"CONDITIONAL"},"dimension":false,"myAccess":{"capability":"MASK","reason":"POLICY"}},
+		 "mask":{"spec":"NAME","version":2,"preserves":["nullness","first 2","the surname: two characters where it is a known compound surname and a given name follows, else the first character"]},"sharing":{"mode":"CONDITIONAL"},"dimension":false,"myAccess":{"capability":"MASK","reason":"POLICY"}},
 		{"name":"address","description":"住址 · Address","type":"String","level":{"name":"L3"},"category":"address","mask":null,"sharing":{"mode":"CONDITIONAL"},"dimension":false,"myAccess":{"capability":"NONE","reason":"NO_MASK"}},
 		{"name":"district","description":null,"type":"String","level":{"name":"L2"},"category":null,"mask":null,"sharing":{"mode":"CONDITIONAL"},"dimension":true,"myAccess":{"capability":"NONE","reason":"NO_MASK"}},
 		{"name":"updatedAt","description":null,"type":"DateTime","level":{"name":"L2"},"category":null,"mask":null,"sharing":{"mode":"CONDITIONAL"},"dimension":false,"myAccess":{"capability":"NONE","reason":"NO_MASK"}}
