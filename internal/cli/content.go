@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-data/weir/authz/masks"
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
 	"github.com/weir-data/weir/schema"
@@ -92,7 +96,10 @@ type finding struct {
 }
 
 // lintFlags are shared by the linting commands.
-type lintFlags struct{ config, format string }
+type lintFlags struct {
+	config, format string
+	masks          bool
+}
 
 func (f *lintFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "", "the configuration file (default: weir.yaml, or the demo's)")
@@ -106,11 +113,12 @@ func (s *streams) lint() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return s.lintContent(f, 200*time.Millisecond) },
 	}
 	f.add(c)
+	c.Flags().BoolVar(&f.masks, "masks", false, "list the masked fields too, and what can be learnt of a value through each one's mask")
 	return c
 }
 
 // lintContent loads what serve would load; budget bounds the comparison with
-// Casbin.
+// Casbin. What is refused has no masks to list.
 func (s *streams) lintContent(f *lintFlags, budget time.Duration) error {
 	if err := checkFormat(f.format); err != nil {
 		return err
@@ -130,5 +138,46 @@ func (s *streams) lintContent(f *lintFlags, budget time.Duration) error {
 		return contentError(err)
 	}
 	generation.Documents.Close()
+	if f.masks {
+		if err := s.masks(generation.Catalogue, f.format); err != nil {
+			return err
+		}
+	}
 	return s.findings(found, f.format)
+}
+
+// masked is a field and what its mask lets one learn.
+type masked struct {
+	Coordinate string   `json:"coordinate"`
+	Mask       string   `json:"mask"`
+	Version    int      `json:"version"`
+	Preserves  []string `json:"preserves"`
+}
+
+// masks lists the fields that have a mask, by type and in SDL order.
+func (s *streams) masks(c *schema.Catalogue, format string) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Types)) {
+		for _, f := range c.Types[name].Fields {
+			if f.Mask == nil {
+				continue
+			}
+			rule, err := masks.Parse(f.Mask.Spec)
+			if err != nil {
+				return refused(fmt.Errorf("%s: %w", f.Coordinate, err), "")
+			}
+			m := masked{f.Coordinate.String(), rule.Spec(), rule.Version, rule.Preserves.Words()}
+			if format == formatJSON {
+				if err := s.writeJSON(m); err != nil {
+					return err
+				}
+				continue
+			}
+			kept := strings.Join(m.Preserves, "; ")
+			if kept == "" {
+				kept = "nothing"
+			}
+			s.printf("%s: %s, version %d, shows %s\n", m.Coordinate, m.Mask, m.Version, kept)
+		}
+	}
+	return nil
 }
