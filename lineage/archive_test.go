@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -159,55 +158,38 @@ func TestArchiveOverAnother(t *testing.T) {
 // TestPowerCutWhileArchiving: at every operation, whatever the disk keeps holds
 // every record, in the folder or in the archive, and the next time ends it.
 func TestPowerCutWhileArchiving(t *testing.T) {
-	steps, base := 0, manySegments(t)
-	for seed := range uint64(rounds(t, "WEIR_ARCHIVE_SEEDS", 1, 40)) {
-		rnd := rand.New(rand.NewPCG(seed, 3))
-		for step := 0; ; step++ {
-			files := base.kill()
-			var mu sync.Mutex
-			var dark *memFS
-			seen := 0
-			files.set(func() {
-				files.fault = func(string, string) error {
-					mu.Lock()
-					defer mu.Unlock()
-					if seen == step {
-						dark = files.powerCut(rnd)
-					}
-					seen++
-					return nil
-				}
-			})
-			if _, err := archiveOnce(files, Archiving{To: "archive", Limit: archivedRecords - 4}); err != nil {
-				t.Fatal(err)
-			}
-			if dark == nil {
-				steps += step
-				break
-			}
-			l, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: dark})
-			if err == nil {
-				err = l.Close() // recovered
-			}
-			if err == nil {
-				err = wholeAgain(dark)
-			}
-			if err != nil {
-				t.Fatalf("seed %d, step %d: %v", seed, step, err)
-			}
-			if _, err := archiveOnce(dark, Archiving{To: "archive", Limit: archivedRecords - 4}); err != nil {
-				t.Fatalf("seed %d, step %d: again: %v", seed, step, err)
-			}
-			ordinals, err := segments(dark, "log")
-			if err != nil || ordinals[0] == 1 {
-				t.Fatalf("seed %d, step %d: %v, %v", seed, step, ordinals, err)
-			}
-			if err := wholeAgain(dark); err != nil {
-				t.Fatalf("seed %d, step %d: again: %v", seed, step, err)
-			}
-		}
+	base := manySegments(t)
+	cutEverywhere(t, rounds(t, "WEIR_ARCHIVE_SEEDS", 1, 40), 100, func(step int, rnd *rand.Rand) (bool, error) { return cutArchiveAt(base, step, rnd) })
+}
+
+// cutArchiveAt archives out of a copy of the files and takes what the disk may
+// hold at one operation; false when there are not so many.
+func cutArchiveAt(base *memFS, step int, rnd *rand.Rand) (bool, error) {
+	files := base.kill()
+	cut := cutPower(files, step, rnd, func() {})
+	if _, err := archiveOnce(files, Archiving{To: "archive", Limit: archivedRecords - 4}); err != nil {
+		return false, err
 	}
-	if steps < 100 {
-		t.Errorf("only %d operations were cut at", steps)
+	dark := cut.left()
+	if dark == nil {
+		return false, nil
 	}
+	l, err := Open(Config{Reading: testReading, Dir: "log", Origin: "node-a", Files: dark})
+	if err == nil {
+		err = l.Close() // recovered
+	}
+	if err == nil {
+		err = wholeAgain(dark)
+	}
+	if err == nil {
+		_, err = archiveOnce(dark, Archiving{To: "archive", Limit: archivedRecords - 4})
+	}
+	if err != nil {
+		return true, err
+	}
+	ordinals, err := segments(dark, "log")
+	if err == nil && ordinals[0] == 1 {
+		err = fmt.Errorf("the second time left segments %v", ordinals)
+	}
+	return true, errors.Join(err, wholeAgain(dark))
 }

@@ -110,48 +110,23 @@ func copyInto(c *Copy, frames []sentFrame, synced func(CopyState)) error {
 // the node's log.
 func TestCopyPowerCutAtEveryWrite(t *testing.T) {
 	frames := sentLog(t)
-	seeds := rounds(t, "WEIR_POWER_ROUNDS", 2, 100)
-	total := 0
-	for seed := range uint64(seeds) {
-		for step := 0; ; step++ {
-			reached, err := cutCopyAt(frames, step, rand.New(rand.NewPCG(seed, uint64(step))))
-			if err != nil {
-				t.Fatalf("seed %d, operation %d: %v", seed, step, err)
-			}
-			if !reached {
-				total += step
-				break
-			}
-		}
-	}
-	if total < 40*seeds {
-		t.Errorf("only %d operations were cut at: too few to mean anything", total)
-	}
-	t.Logf("%d operations, the power cut at each", total)
+	cutEverywhere(t, rounds(t, "WEIR_POWER_ROUNDS", 2, 100), 40, func(step int, rnd *rand.Rand) (bool, error) { return cutCopyAt(frames, step, rnd) })
 }
 
 // cutCopyAt copies the frames and takes what the disk may hold at one operation;
 // false when there are not so many.
 func cutCopyAt(frames []sentFrame, step int, rnd *rand.Rand) (bool, error) {
 	files := newMemFS()
-	var dark *memFS
 	var acknowledged, due CopyState
-	seen := 0
-	files.set(func() {
-		files.fault = func(string, string) error {
-			if seen == step {
-				dark, due = files.powerCut(rnd), acknowledged
-			}
-			seen++
-			return nil
-		}
-	})
+	cut := cutPower(files, step, rnd, func() { due = acknowledged })
 	c, err := OpenCopy("copy", files)
 	if err != nil {
 		return false, err
 	}
 	err = copyInto(c, frames, func(s CopyState) { acknowledged = s })
-	if err = errors.Join(err, c.Close()); err != nil || dark == nil {
+	err = errors.Join(err, c.Close())
+	dark := cut.left()
+	if err != nil || dark == nil {
 		return false, err
 	}
 	again, err := OpenCopy("copy", dark)

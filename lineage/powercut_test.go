@@ -4,21 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 )
 
-// TestPowerCutAtEveryWrite cuts the power before and after every single
-// operation on the file layer, in turn, and starts again on what the disk may
-// hold then: what was vouched for as synced is there, and the log goes on.
-func TestPowerCutAtEveryWrite(t *testing.T) {
-	seeds := rounds(t, "WEIR_POWER_ROUNDS", 2, 100)
+// cutEverywhere cuts the power at each operation of something in turn, as often as
+// there are seeds, and logs how many operations there were; fewer than least of
+// each seed are too few to mean anything. cut does the thing anew, with the power
+// gone at one operation, and gives false when it has not so many.
+func cutEverywhere(t *testing.T, seeds, least int, cut func(step int, rnd *rand.Rand) (reached bool, err error)) {
+	t.Helper()
 	total := 0
-	for seed := range uint64(seeds) {
+	for seed := range uint64(seeds) { //nolint:gosec // a few
 		for step := 0; ; step++ {
-			reached, err := cutAt(t, step, rand.New(rand.NewPCG(seed, uint64(step))))
+			reached, err := cut(step, rand.New(rand.NewPCG(seed, uint64(step))))
 			if err != nil {
 				t.Fatalf("seed %d, operation %d: %v", seed, step, err)
 			}
@@ -28,38 +30,60 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 			}
 		}
 	}
-	if total < 40*seeds {
+	if total < least*seeds {
 		t.Errorf("only %d operations were cut at: too few to mean anything", total)
 	}
 	t.Logf("%d operations, the power cut at each", total)
+}
+
+// powerCut is the power going at one operation on files.
+type powerCut struct {
+	mu   sync.Mutex
+	seen int
+	dark *memFS
+}
+
+// cutPower lets it go before the operation of that number. then runs when it
+// does, under the lock of the cut: what was vouched for by then is due.
+func cutPower(files *memFS, step int, rnd *rand.Rand, then func()) *powerCut {
+	p := &powerCut{}
+	files.set(func() {
+		files.fault = func(string, string) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.seen == step {
+				// An operation's bytes are in question while it runs and until a
+				// sync returned; before the next operation is after this one.
+				p.dark = files.powerCut(rnd)
+				then()
+			}
+			p.seen++
+			return nil
+		}
+	})
+	return p
+}
+
+// left is what the disk may hold; nil when there were not so many operations.
+func (p *powerCut) left() *memFS {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dark
+}
+
+// TestPowerCutAtEveryWrite cuts the power before and after every single
+// operation on the file layer, in turn, and starts again on what the disk may
+// hold then: what was vouched for as synced is there, and the log goes on.
+func TestPowerCutAtEveryWrite(t *testing.T) {
+	cutEverywhere(t, rounds(t, "WEIR_POWER_ROUNDS", 2, 100), 40, func(step int, rnd *rand.Rand) (bool, error) { return cutAt(t, step, rnd) })
 }
 
 // cutAt runs a small load in small segments and takes what the disk may hold at
 // one operation; false when there are not so many.
 func cutAt(t *testing.T, step int, rnd *rand.Rand) (bool, error) {
 	files := newMemFS()
-	var mu sync.Mutex
-	var dark *memFS
-	seen := 0
-	vouched := map[string]bool{}
-	var due map[string]bool // vouched for when the power went
-	files.set(func() {
-		files.fault = func(string, string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if seen == step {
-				// An operation's bytes are in question while it runs and until a
-				// sync returned; before the next operation is after this one.
-				dark = files.powerCut(rnd)
-				due = map[string]bool{}
-				for id := range vouched {
-					due[id] = true
-				}
-			}
-			seen++
-			return nil
-		}
-	})
+	vouched, due := map[string]bool{}, map[string]bool(nil) // due: when the power went
+	cut := cutPower(files, step, rnd, func() { due = maps.Clone(vouched) })
 	l, err := Open(Config{
 		Reading: testReading, Dir: "log", Origin: "node-a", Files: files, SegmentSize: 900,
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
@@ -80,15 +104,14 @@ func cutAt(t *testing.T, step int, rnd *rand.Rand) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		mu.Lock()
+		cut.mu.Lock()
 		vouched[p.String()+r.RequestID] = true
-		mu.Unlock()
+		cut.mu.Unlock()
 	}
 	if err := l.Close(); err != nil {
 		return false, err
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	dark := cut.left()
 	if dark == nil {
 		return false, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-data/weir/internal/config"
-	"github.com/weir-data/weir/internal/store"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/lineage/ledger"
@@ -50,33 +49,21 @@ many times. No server may have the ledger meanwhile.`,
 }
 
 func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving) error {
-	cfg, err := located(path)
+	n, err := openStopped(ctx, path, "stop the server that has this ledger: segments are moved while nobody reads them",
+		"the archiving is recorded, and records need their key: the file that ledger.readingKey names")
 	if err != nil {
 		return err
 	}
-	if !isFolder(cfg.Ledger.Folder) {
-		return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
-	}
-	control, err := openStoreFile(ctx, cfg)
-	if errors.Is(err, store.ErrLocked) {
-		return environment(err, "stop the server that has this ledger: segments are moved while nobody reads them")
-	}
-	if err != nil {
-		return environment(err, storeRemedy(err))
-	}
-	defer control.Close() //nolint:errcheck // nothing was written to it
-	reading, err := loadReading(cfg.Ledger.ReadingKey)
-	if err != nil {
-		return environment(err, "the archiving is recorded, and records need their key: the file that ledger.readingKey names")
-	}
-	if a.Limit, err = settled(ctx, cfg, reading); err != nil {
+	defer n.close()
+	// Before the log is opened, which writes: what was tampered with stays as it is.
+	if a.Limit, err = settled(ctx, n.cfg, n.reading); err != nil {
 		return err
 	}
-	log, err := lineage.Open(lineage.Config{Dir: cfg.Ledger.Folder, Origin: cfg.Ledger.Origin, Reading: reading})
+	log, err := n.openLog()
 	if err != nil {
-		return ledgerError(cfg.Ledger.Folder, err)
+		return err
 	}
-	if err := acknowledged(ctx, cfg, log, a.Limit); err != nil {
+	if err := acknowledged(ctx, n.cfg, log, a.Limit); err != nil {
 		return errors.Join(err, log.Close())
 	}
 	moved, err := log.Archive(ctx, a)
@@ -89,7 +76,7 @@ func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving)
 	}
 	first, last := moved[0], moved[len(moved)-1]
 	s.printf("archived segments %d to %d, records %d to %d, in %s; check them with: weir lineage verify %s --archive %s --key ...\n",
-		first.Ordinal, last.Ordinal, first.First, last.Last, a.To, cfg.Ledger.Folder, a.To)
+		first.Ordinal, last.Ordinal, first.First, last.Last, a.To, n.cfg.Ledger.Folder, a.To)
 	return nil
 }
 

@@ -77,31 +77,20 @@ answer any more.`,
 	c.Flags().StringVar(&archive, "archive", "", "folder with segments that were archived out of the ledger")
 	without := c.Flags().Bool("without-archive", false, "leave out what was archived")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := located(path)
+		n, err := openStopped(c.Context(), path, "stop the server that has this ledger: it would put rows under names that are gone",
+			"reindex reads the records: give ledger.readingKey the file of their key")
 		if err != nil {
 			return err
 		}
-		if !isFolder(cfg.Ledger.Folder) {
-			return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
-		}
-		// A server that goes on writing would put rows under names that are gone.
-		control, err := openStoreFile(c.Context(), cfg)
-		if err != nil {
-			return environment(err, storeRemedy(err))
-		}
-		defer control.Close() //nolint:errcheck // nothing was written to it
+		defer n.close()
 		open := index.Anew
 		if *keep {
 			open = index.Open
 		}
-		reading, err := loadReading(cfg.Ledger.ReadingKey)
-		if err != nil {
-			return environment(err, "reindex reads the records: give ledger.readingKey the file of their key")
-		}
-		if err := wholeLog(cfg.Ledger.Folder, archive, *without || *keep); err != nil {
+		if err := wholeLog(n.cfg.Ledger.Folder, archive, *without || *keep); err != nil {
 			return err
 		}
-		from := indexConfig(cfg, reading)
+		from := indexConfig(n.cfg, n.reading)
 		from.Archive = archive
 		x, err := open(c.Context(), from)
 		if err != nil {

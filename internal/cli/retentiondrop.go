@@ -88,41 +88,28 @@ func retentionError(err error, remedy string) error {
 
 // dropHere carries an act out on a ledger that no server has.
 func (s *streams) dropHere(ctx context.Context, path, text string) error {
-	cfg, err := located(path)
+	n, err := openStopped(ctx, path, "a server has this ledger: hand it the act with --server ADDRESS --token FILE, or stop it",
+		"the act is recorded, and records need their key: the file that ledger.readingKey names")
 	if err != nil {
 		return err
 	}
-	if !isFolder(cfg.Ledger.Folder) {
-		return environment(fmt.Errorf("no ledger in %s", cfg.Ledger.Folder), "start the server once, or name its configuration with --config")
-	}
-	control, err := openStoreFile(ctx, cfg)
-	if errors.Is(err, store.ErrLocked) {
-		return environment(err, "a server has this ledger: hand it the act with --server ADDRESS --token FILE, or stop it")
-	}
-	if err != nil {
-		return environment(err, storeRemedy(err))
-	}
-	defer control.Close() //nolint:errcheck // nothing was written to it
-	reading, err := loadReading(cfg.Ledger.ReadingKey)
-	if err != nil {
-		return environment(err, "the act is recorded, and records need their key: the file that ledger.readingKey names")
-	}
+	defer n.close()
 	logger, err := s.logger(slog.LevelError)
 	if err != nil {
 		return err
 	}
-	log, err := lineage.Open(lineage.Config{Dir: cfg.Ledger.Folder, Origin: cfg.Ledger.Origin, Reading: reading})
+	log, err := n.openLog()
 	if err != nil {
-		return ledgerError(cfg.Ledger.Folder, err)
+		return err
 	}
-	_, err = retentionOf(cfg, log, control, logger).Drop(ctx, text)
+	_, err = retentionOf(n.cfg, log, n.control, logger).Drop(ctx, text)
 	if err != nil {
 		return errors.Join(retentionError(err, remedyAct), log.Close())
 	}
 	if err := log.Close(); err != nil {
-		return ledgerError(cfg.Ledger.Folder, err)
+		return ledgerError(n.cfg.Ledger.Folder, err)
 	}
-	if err := forgetHere(ctx, indexConfig(cfg, reading)); err != nil {
+	if err := forgetHere(ctx, indexConfig(n.cfg, n.reading)); err != nil {
 		return environment(fmt.Errorf("the key is dropped, and the index still holds what it knew of the records: %w", err),
 			"the next start of the server takes it out, or weir lineage reindex makes the index anew")
 	}
