@@ -18,6 +18,7 @@ import (
 
 func (s *streams) lineageArchive() *cobra.Command {
 	var path, to, before string
+	var wait time.Duration
 	c := &cobra.Command{
 		Use: "archive --to FOLDER", Short: "Move old segments of a stopped node's ledger into an archive", Args: cobra.NoArgs,
 		Long: `Verifies the ledger, and then moves whole segments out of its folder, oldest first:
@@ -38,17 +39,18 @@ many times. No server may have the ledger meanwhile.`,
 					return &exitError{ExitUsage, fmt.Errorf("--before %q is no day", before), "such as 2025-01-01, UTC"}
 				}
 			}
-			return s.archive(c.Context(), path, a)
+			return s.archive(c.Context(), path, a, wait)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
 	c.Flags().StringVar(&to, "to", "", "folder of the archive, made if missing")
 	c.Flags().StringVar(&before, "before", "", "move only segments that were done with before this day, UTC")
+	c.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long the second machine may take to have everything that is moved")
 	_ = c.MarkFlagRequired("to")
 	return c
 }
 
-func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving) error {
+func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving, wait time.Duration) error {
 	n, err := openStopped(ctx, path, "stop the server that has this ledger: segments are moved while nobody reads them",
 		"the archiving is recorded, and records need their key: the file that ledger.readingKey names")
 	if err != nil {
@@ -63,7 +65,7 @@ func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving)
 	if err != nil {
 		return err
 	}
-	if err := acknowledged(ctx, n.cfg, log, a.Limit); err != nil {
+	if err := acknowledged(ctx, n.cfg, log, a.Limit, wait); err != nil {
 		return errors.Join(err, log.Close())
 	}
 	moved, err := log.Archive(ctx, a)
@@ -92,7 +94,12 @@ func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (u
 		o.Witnesses = append(o.Witnesses, w.Key)
 	}
 	report, err := verify.Folder(ctx, cfg.Ledger.Folder, o)
-	if err != nil {
+	var f *verify.TamperError
+	switch {
+	case errors.As(err, &f) && f.Unwitnessed:
+		return 0, environment(errors.New("no witness has cosigned the newest checkpoint"),
+			"nothing was moved: let the node run while a witness answers (ledger.witnesses in weir.yaml), and stop it again")
+	case err != nil:
 		return 0, verdict(err)
 	}
 	x, err := index.Open(ctx, indexConfig(cfg, reading))
@@ -113,12 +120,9 @@ func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (u
 	return min(report.Covered, indexed), nil
 }
 
-// patience is how long a second machine may take to say what it has.
-const patience = 30 * time.Second
-
 // acknowledged waits until the second machine, where there is one, has synced
 // everything up to a record.
-func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, limit uint64) error {
+func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, limit uint64, wait time.Duration) error {
 	if cfg.Ledger.Replica.Address == "" {
 		return nil
 	}
@@ -126,13 +130,24 @@ func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, lim
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err = sender.Wait(ctx, limit)
-	if err := errors.Join(err, sender.Close()); err != nil {
-		return environment(fmt.Errorf("the second machine has not acknowledged what would be archived: %w", err), "nothing was moved: see that it runs, ledger.replica in weir.yaml")
+	stats := sender.Stats()
+	err = errors.Join(err, sender.Close())
+	switch {
+	case err == nil:
+		return nil
+	case stats.Apart:
+		return environment(fmt.Errorf("the second machine at %s holds another log", cfg.Ledger.Replica.Address),
+			"nothing was moved: it is the copy of another node, or of another past of this one; see ledger.replica in weir.yaml")
+	case stats.Connections > 0:
+		return environment(fmt.Errorf("the second machine has records up to %d, and up to %d would be archived", stats.Acknowledged, limit),
+			"nothing was moved: give it longer with --wait, or see what keeps it")
+	default:
+		return environment(fmt.Errorf("there is no connection to the second machine at %s, which must have what would be archived", cfg.Ledger.Replica.Address),
+			"nothing was moved: see that it runs, and that ledger.replica in weir.yaml is its address and key")
 	}
-	return nil
 }
 
 // wholeLog refuses a log whose beginning was archived where it is not named.

@@ -57,9 +57,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// until waits for a file to hold a text: until FILE TEXT.
+// until waits for a file to be there and hold a text: until FILE TEXT.
 func until(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(ts.ReadFile(args[0]), args[1]); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(text), args[1]) {
+			return
+		}
 		if time.Now().After(end) {
 			ts.Fatalf("%s does not hold %q", args[0], args[1])
 		}

@@ -33,6 +33,9 @@ type TamperError struct {
 	File   string
 	Offset int64
 	Reason string
+	// Unwitnessed: what was missed is the cosignature of a witness, and nothing
+	// else was looked at yet. It may come with the next checkpoint.
+	Unwitnessed bool
 }
 
 // Error names record, file, place and what is wrong there.
@@ -187,7 +190,7 @@ func (v *verification) checkpoint() error {
 		v.report.Witnessed = append(v.report.Witnessed, a.witnessed...)
 	}
 	if len(v.witnesses) > 0 && len(v.report.Witnessed) == 0 {
-		return &TamperError{File: path, Reason: "neither the checkpoint nor an anchor bears the cosignature of a witness that was named"}
+		return &TamperError{File: path, Reason: "neither the checkpoint nor an anchor bears the cosignature of a witness that was named", Unwitnessed: true}
 	}
 	for _, a := range v.anchors {
 		if a.head != nil && a.head.size > v.head.size {
