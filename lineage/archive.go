@@ -98,6 +98,16 @@ func ParseArchived(text string) (*Archived, error) {
 	return a, nil
 }
 
+// ArchivedTo is the last record that the list of a ledger's folder says was
+// archived out of it; 0 for none.
+func ArchivedTo(dir, origin string) (uint64, error) {
+	list, err := readList(OS(), filepath.Join(dir, ArchivedName), origin)
+	if err != nil || len(list.Segments) == 0 {
+		return 0, err
+	}
+	return list.Segments[len(list.Segments)-1].Last, nil
+}
+
 // add brings segments into the list; one that is there already must be the same.
 func (a *Archived) add(more []ArchivedSegment) error {
 	for _, s := range more {

@@ -645,8 +645,9 @@ type PolicyChange {
   凭证 · One record with its proof, by the receipt of an answer (node-a/7/184467):
   to the reader whose answer it was, and to auditors. To a person whom it is
   about, by the receipt in aboutMe: the proof that there is this record, without
-  its content, and the node's signed statement of what it says of him. Null where
-  an auditor names a record that is not there.
+  its content, and the node's signed statement of what it says of him. Of a record
+  that was archived each of them is told so. Null where an auditor names a record
+  that is not there.
   """
   receipt(id: String!): Receipt
   "谁查过我 · Who read data about the reader himself, newest first."
@@ -839,15 +840,24 @@ type Receipt {
   id: String!
   "Whether the node signed for it."
   signed: Boolean!
-  "Whether a checkpoint of the ledger covers it; within seconds of the answer."
+  """
+  Whether the proof leads to a checkpoint of the ledger; from within seconds of the
+  answer on, and as long as nothing of what leads there was archived.
+  """
   included: Boolean!
   "Whether the proof opens the record. Else it proves that there is one, and bears the node's statement."
   opened: Boolean!
   """
   The proof, to be kept as it is, byte for byte, and checked offline with
-  weir lineage verify --proof.
+  weir lineage verify --proof. Null where the record was archived: the node does
+  not have it any more.
   """
-  proof: String!
+  proof: String
+  """
+  已归档 · Set where the record, or something that leads from it to a checkpoint, was
+  archived out of the node's ledger: how the whole proof is had from the archive.
+  """
+  archived: String
 }
 `, BuiltIn: false},
 }
@@ -1409,6 +1419,8 @@ func (ec *executionContext) childFields_Receipt(ctx context.Context, field graph
 		return ec.fieldContext_Receipt_opened(ctx, field)
 	case "proof":
 		return ec.fieldContext_Receipt_proof(ctx, field)
+	case "archived":
+		return ec.fieldContext_Receipt_archived(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Receipt", field.Name)
 }
@@ -7392,14 +7404,37 @@ func (ec *executionContext) _Receipt_proof(ctx context.Context, field graphql.Co
 			return obj.Proof, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Receipt_proof(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Receipt", field, false, false, "String")
+}
+
+func (ec *executionContext) _Receipt_archived(ctx context.Context, field graphql.CollectedField, obj *Receipt) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Receipt_archived(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Archived, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Receipt_archived(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Receipt", field, false, false, "String")
 }
 
@@ -11486,7 +11521,12 @@ func (ec *executionContext) _Receipt(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "proof":
 			out.Values[i] = ec._Receipt_proof(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "archived":
+			out.Values[i] = ec._Receipt_archived(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

@@ -417,13 +417,18 @@ type Receipt struct {
 	ID string `json:"id"`
 	// Whether the node signed for it.
 	Signed bool `json:"signed"`
-	// Whether a checkpoint of the ledger covers it; within seconds of the answer.
+	// Whether the proof leads to a checkpoint of the ledger; from within seconds of the
+	// answer on, and as long as nothing of what leads there was archived.
 	Included bool `json:"included"`
 	// Whether the proof opens the record. Else it proves that there is one, and bears the node's statement.
 	Opened bool `json:"opened"`
 	// The proof, to be kept as it is, byte for byte, and checked offline with
-	// weir lineage verify --proof.
-	Proof string `json:"proof"`
+	// weir lineage verify --proof. Null where the record was archived: the node does
+	// not have it any more.
+	Proof *string `json:"proof,omitempty"`
+	// 已归档 · Set where the record, or something that leads from it to a checkpoint, was
+	// archived out of the node's ledger: how the whole proof is had from the archive.
+	Archived *string `json:"archived,omitempty"`
 }
 
 type RecordedOutcomes struct {

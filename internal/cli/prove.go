@@ -101,12 +101,15 @@ func recordError(folder string, err error) error {
 func (s *streams) lineageProve() *cobra.Command {
 	var w wherever
 	var key, out string
+	var closed bool
 	c := &cobra.Command{
 		Use: "prove RECEIPT --out FILE", Short: "Write the proof of a record, for whoever holds the public key", Args: cobra.ExactArgs(1),
 		Long: `Writes a record with its way to a signed checkpoint. The file can be checked by
 anybody, offline, with: weir lineage verify --proof FILE --key PUBLIC-KEY. It opens
 this record and no other. Without the ledger's reading key, or when the record
-was redacted, it proves that there is a record and not what it holds.`,
+was redacted, it proves that there is a record and not what it holds; --closed
+makes such a proof for a person whom the record is about, and who may not know
+whom else it is about and who read.`,
 		Example: "  weir lineage prove node-a/7/184467 --out proof.json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			at, err := receiptOf(args[0])
@@ -116,6 +119,9 @@ was redacted, it proves that there is a record and not what it holds.`,
 			folder, _, err := w.folder()
 			if err != nil {
 				return err
+			}
+			if closed {
+				folder.Reading = nil
 			}
 			if key == "" {
 				if key, err = w.publicKey(at.Origin); err != nil {
@@ -147,6 +153,7 @@ was redacted, it proves that there is a record and not what it holds.`,
 	w.flags(c)
 	w.readingFlag(c)
 	c.Flags().StringVar(&key, "key", "", "public key of the ledger (default: the node's own)")
+	c.Flags().BoolVar(&closed, "closed", false, "prove that the record is there, and leave it closed")
 	c.Flags().StringVarP(&out, "out", "o", "proof.json", "file to write, - for standard output")
 	return c
 }

@@ -75,11 +75,53 @@ func TestArchiveVerified(t *testing.T) {
 
 	n = open(t, dir, small)
 	n.proven(n.append(30))
+	receiptsBehind(t, n, both, last)
 	n.close()
 	if r, err := verify.Folder(t.Context(), dir, with); err != nil || r.Records != 331 || r.Absent != 0 {
 		t.Errorf("after it went on: %+v, %v", r, err)
 	}
 	changes(t, dir, archive, without, with)
+}
+
+// receiptsBehind holds a running node to what it can prove once records up to last
+// were archived: nothing of these, of a record whose batch begins among them that
+// the node has it, and of later ones everything.
+func receiptsBehind(t *testing.T, n *node, both lineage.Folder, last uint64) {
+	t.Helper()
+	if to, err := n.led.ArchivedTo(); err != nil || to != last {
+		t.Errorf("archived up to %d, %v; want %d", to, err, last)
+	}
+	across, whole := 0, 0
+	for _, sequence := range []uint64{1, last, last + 1, last + 2, last + 40, 300, 331} {
+		at := firstFrom(t, both, sequence).Position
+		p, err := n.led.Receipt(at)
+		if sequence <= last {
+			if _, missed := n.led.Find(at); !errors.Is(err, lineage.ErrArchived) || !errors.Is(missed, lineage.ErrArchived) {
+				t.Errorf("record %d: %v, %v", sequence, err, missed)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("record %d: %v", sequence, err)
+			continue
+		}
+		r, err := verify.CheckProof(must(p.Text()), n.key.Public(), nil)
+		if err != nil || !r.Signed || r.Closed || r.Record.Position != at.String() {
+			t.Errorf("record %d: %+v, %v", sequence, r, err)
+			continue
+		}
+		switch {
+		case p.Behind() > 0 && p.Behind() <= last && !r.Included:
+			across++
+		case p.Behind() == 0 && r.Included:
+			whole++
+		default:
+			t.Errorf("record %d: included %v, its batch begins behind %d", sequence, r.Included, p.Behind())
+		}
+	}
+	if across == 0 || whole < 3 {
+		t.Errorf("%d records of a batch across the end, %d behind it", across, whole)
+	}
 }
 
 // archived moves what it may into an archive.

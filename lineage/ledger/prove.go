@@ -33,11 +33,16 @@ type Proof struct {
 	Statement string `json:"statement,omitempty"`
 
 	content lineage.Content
+	behind  uint64
 }
 
 // Content is whether the proof says what the record holds, or only that there
 // is one.
 func (p *Proof) Content() lineage.Content { return p.content }
+
+// Behind is set where the record's batch begins behind a record that was archived,
+// and its way into the tree is not to be had here: that record.
+func (p *Proof) Behind() uint64 { return p.behind }
 
 // Opened is a frame with what opens it; a clear frame, and a record that cannot
 // be read, have no opening.
@@ -107,6 +112,9 @@ func Prove(folder lineage.Folder, public string, at lineage.Position) (*Proof, e
 		return nil, err
 	}
 	index, path, err := fromBatch(folder, b, at)
+	if errors.Is(err, lineage.ErrArchived) {
+		err = &acrossError{b.First - 1}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +127,16 @@ func Prove(folder lineage.Folder, public string, at lineage.Position) (*Proof, e
 		Leaf: leaf, TreePath: texts(treePath), Checkpoint: string(checkpoint),
 	}
 	return p, nil
+}
+
+// acrossError is an ErrArchived of a record that is here, in a batch that begins
+// behind one that is not: of a batch's frames the tree has the root alone.
+type acrossError struct{ behind uint64 }
+
+func (e *acrossError) Unwrap() error { return lineage.ErrArchived }
+
+func (e *acrossError) Error() string {
+	return fmt.Sprintf("the way from the record into the tree begins behind record %d, which was archived", e.behind)
 }
 
 // find gives the batch that holds a record, of a tree of a size.
@@ -241,17 +259,27 @@ func (l *Ledger) folder() lineage.Folder {
 	return lineage.Folder{Dir: l.config.Dir, Reading: l.config.Reading}
 }
 
+// ArchivedTo is the last record that was archived, 0 for none. A record that
+// [lineage.ErrArchived] tells of and that is behind it is missing for another
+// reason.
+func (l *Ledger) ArchivedTo() (uint64, error) {
+	return lineage.ArchivedTo(l.config.Dir, l.config.Source.Origin())
+}
+
 // Receipt gives a record of this ledger's log with its signed receipt and, when
-// a checkpoint covers it, the way there. ErrUnknown where there is no such
-// record, or none that a power cut could not take back.
+// a checkpoint covers it and its batch is here whole, the way there. ErrUnknown
+// where there is no such record, or none that a power cut could not take back.
 func (l *Ledger) Receipt(at lineage.Position) (*Proof, error) {
 	if at.Origin != l.config.Source.Origin() || at.Sequence == 0 || at.Sequence > l.config.Source.SyncedTo() {
 		return nil, ErrUnknown
 	}
 	p, err := Prove(l.folder(), l.config.Key.public, at)
+	var across *acrossError
 	switch {
 	case errors.Is(err, ErrPending):
 		p = &Proof{Format: proofFormat, Receipt: at.String()}
+	case errors.As(err, &across):
+		p = &Proof{Format: proofFormat, Receipt: at.String(), behind: across.behind}
 	case err != nil:
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (r *queryResolver) Receipt(ctx context.Context, id string) (*control.Receip
 	if err != nil {
 		return nil, err
 	}
-	return l.receipt(id)
+	return l.receipt(ctx, id)
 }
 
 func (r *queryResolver) AboutMe(ctx context.Context, first *int, after *string) (*control.AboutMe, error) {

@@ -12,6 +12,7 @@ import (
 	generated "github.com/weir-data/weir/graph/control"
 	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/internal/keyring"
+	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/resolvers"
 	"github.com/weir-data/weir/schema"
@@ -43,6 +44,7 @@ type Index interface {
 	Flows(ctx context.Context, f index.FlowFilter) ([]index.Flow, error)
 	Usages(ctx context.Context, f index.UsageFilter) ([]index.Usage, error)
 	AsOf(ctx context.Context) ([]index.Sequence, error)
+	Has(ctx context.Context, at lineage.Position, f index.Filter) (bool, error)
 	// Applied gives a channel that is closed when there is more.
 	Applied() <-chan struct{}
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,8 @@ type Receipts interface {
 	// Statement gives a proof that stays closed, with what the node states of
 	// the record.
 	Statement(at lineage.Position, lines []string) (*ledger.Proof, error)
+	// ArchivedTo is the last record that was archived.
+	ArchivedTo() (uint64, error)
 }
 
 var _ Receipts = (*ledger.Ledger)(nil)
@@ -32,7 +35,7 @@ var _ Receipts = (*ledger.Ledger)(nil)
 // to a person whom it is about that there is one and what it says of him. To
 // everybody else another's record and one that does not exist are the same, and
 // so is one that is sealed to the person.
-func (l *look) receipt(id string) (*generated.Receipt, error) {
+func (l *look) receipt(ctx context.Context, id string) (*generated.Receipt, error) {
 	at, err := lineage.ParsePosition(id)
 	if err != nil {
 		return nil, badArgument()
@@ -41,6 +44,9 @@ func (l *look) receipt(id string) (*generated.Receipt, error) {
 		return nil, &plan.Error{Code: plan.LedgerUnavailable, Message: sentence(plan.LedgerUnavailable)}
 	}
 	found, err := l.lineage.Receipts.Find(at)
+	if errors.Is(err, lineage.ErrArchived) {
+		return l.archivedReceipt(ctx, at)
+	}
 	unknown := errors.Is(err, lineage.ErrUnknown)
 	if err != nil && !unknown {
 		return nil, err
@@ -65,7 +71,55 @@ func (l *look) receipt(id string) (*generated.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &generated.Receipt{ID: id, Signed: p.Signed != nil, Included: p.Included != nil, Opened: p.Record.Opening != "", Proof: string(text)}, nil
+	out := &generated.Receipt{ID: id, Signed: p.Signed != nil, Included: p.Included != nil, Opened: p.Record.Opening != "", Proof: optional(string(text))}
+	if behind := p.Behind(); behind > 0 {
+		out.Archived, err = l.toArchive(at, behind, p.Statement != "")
+	}
+	return out, err
+}
+
+// archivedReceipt says that a record was archived to whoever would get its proof;
+// whose it is, the index knows still. To everybody else it is as one that does not
+// exist.
+func (l *look) archivedReceipt(ctx context.Context, at lineage.Position) (*generated.Receipt, error) {
+	ok, closed := l.auditor, false
+	var err error
+	if !ok {
+		ok, err = l.lineage.Index.Has(ctx, at, index.Filter{Subject: l.lineage.Keys.Pseudonym(resolvers.SubjectUse, l.req.Subject.ID)})
+	}
+	if tag, known := l.tag(); err == nil && !ok && known {
+		closed = true
+		ok, err = l.lineage.Index.Has(ctx, at, index.Filter{Tag: &tag, Open: l.now()})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, forbidden()
+	}
+	archived, err := l.toArchive(at, at.Sequence, closed)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.Receipt{ID: at.String(), Archived: archived}, nil
+}
+
+// toArchive says how a proof is had for which a record is needed that the log does
+// not begin with any more. That it begins later is no reason by itself: what is on
+// no list was taken away. A person whom a record is about gets it closed.
+func (l *look) toArchive(at lineage.Position, needed uint64, closed bool) (*string, error) {
+	last, err := l.lineage.Receipts.ArchivedTo()
+	if err != nil {
+		return nil, err
+	}
+	if needed > last {
+		return nil, fmt.Errorf("record %d is not in the ledger's folder, and only records up to %d were archived", needed, last)
+	}
+	text := fmt.Sprintf("records up to %d of this ledger were archived: ask the node's operator for the proof, made with weir lineage prove %s --archive FOLDER", last, at)
+	if closed {
+		text += " --closed"
+	}
+	return &text, nil
 }
 
 // mine reports whether the record is of the reader's own answer.
