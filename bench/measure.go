@@ -125,9 +125,15 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 			if got[i], err = load(s.process.address, s.requests, clients, d); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w\n%s", s.name, w.name, err, s.process.log)
 			}
+			if s.process != b.weir {
+				continue
+			}
 			taken := s.process.processor() - before
-			later := s.process.rest()
-			if i == 0 && taken > 0 {
+			later, err := s.process.rest()
+			if err != nil {
+				return nil, err
+			}
+			if taken > 0 {
 				weirLater = float64(later) / float64(taken)
 			}
 		}
@@ -150,12 +156,13 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 func (b *bench) atEqualLoad(w *workload, a *asked, clients int, perSecond float64) (float64, error) {
 	var added []float64
 	for range b.rounds {
-		b.weir.rest()
 		on, err := paced(b.weir.address, a.weir, clients, perSecond, b.duration)
 		if err != nil {
 			return 0, fmt.Errorf("weir, %s: %w\n%s", w.name, err, b.weir.log)
 		}
-		b.weir.rest()
+		if _, err := b.weir.rest(); err != nil {
+			return 0, err
+		}
 		off, err := paced(b.off.address, a.off, clients, perSecond, b.duration)
 		if err != nil {
 			return 0, fmt.Errorf("weir without records, %s: %w\n%s", w.name, err, b.off.log)

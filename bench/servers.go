@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -71,25 +72,40 @@ func (p *process) processor() time.Duration {
 	return sum
 }
 
-// rest waits until the process has hardly anything to do for a second, for half
-// a minute at the most, so that what it put off does not burden whoever is
-// measured next. It gives the processor time that this took.
-func (p *process) rest() time.Duration {
-	const look = 100 * time.Millisecond
+// rest waits until the index of weir's records has caught up, so that what it put
+// off does not burden whoever is measured next, and gives the processor time that
+// this took.
+func (p *process) rest() (time.Duration, error) {
+	const look, most = 50 * time.Millisecond, 5 * time.Minute
 	first := p.processor()
-	last, still := first, 0
-	for range int(30 * time.Second / look) {
+	for range int(most / look) {
+		behind, err := p.behind()
+		if err != nil {
+			return 0, err
+		}
+		if behind == 0 {
+			return p.processor() - first, nil
+		}
 		time.Sleep(look)
-		now := p.processor()
-		if still++; now-last > look/20 {
-			still = 0
-		}
-		if still == int(time.Second/look) {
-			break
-		}
-		last = now
 	}
-	return p.processor() - first
+	return 0, fmt.Errorf("the index of the records has not caught up after %v", most)
+}
+
+// behind is how many records the index has not read.
+func (p *process) behind() (float64, error) {
+	response, err := http.Get("http://" + p.address + "/metrics") //nolint:noctx // of a process that this one runs
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	in := bufio.NewScanner(response.Body)
+	for in.Scan() {
+		var n float64
+		if _, err := fmt.Sscanf(in.Text(), "weir_ledger_index_behind %g", &n); err == nil {
+			return n, nil
+		}
+	}
+	return 0, errors.Join(errors.New("weir does not say how far its index is"), in.Err())
 }
 
 func build(ctx context.Context, dir, pkg, name string, flags ...string) (string, error) {

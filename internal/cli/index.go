@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,9 +20,9 @@ func indexConfig(c *config.Config, reading lineage.Sealer) index.Config {
 }
 
 // openIndex opens the ledger's index, and follows the log beside the server.
-func (n *node) openIndex(ctx context.Context, log *lineage.Log) (*index.Index, error) {
+func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 	cfg := indexConfig(n.cfg, n.reading)
-	cfg.Appended = func() uint64 { return log.Stats().Appended }
+	cfg.Busy = n.busy
 	x, err := index.Open(ctx, cfg)
 	if err != nil {
 		return nil, environment(err, indexRemedy(err))
@@ -37,6 +38,10 @@ func (n *node) openIndex(ctx context.Context, log *lineage.Log) (*index.Index, e
 	n.following = append(n.following, func(ctx context.Context) error { return n.followLog(ctx, x) })
 	return x, nil
 }
+
+// busy tells whether requests want the processors: at least half as many run as
+// there are threads to run them.
+func (n *node) busy() bool { return n.front.Running() >= max(1, runtime.GOMAXPROCS(0)/2) }
 
 // followLog keeps the index up with the log. The index is derived: that it is
 // behind, or broken, is no reason not to serve; every answer says how far it is.

@@ -144,10 +144,11 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		revocations = file
 		n.following = append(n.following, file.Run)
 	}
-	asked, err := n.openIndex(ctx, ledger)
+	asked, err := n.openIndex(ctx)
 	if err != nil {
 		return err
 	}
+	metrics.Register(gateway.IndexMetrics(ledger, asked)...)
 	control, err := controlGraph(n.cfg, ages, asked, n.tree, ring, n.revisions.Policies(), n.retention, report)
 	if err != nil {
 		return err

@@ -256,6 +256,9 @@ func one(h http.Header, name string) (string, *refusal) {
 	return values[0], nil
 }
 
+// Running is how many requests are being answered now, on both graphs.
+func (f *Front) Running() int { return len(f.turns) }
+
 // takeTurn waits for one of the places that bound what runs at once.
 func (f *Front) takeTurn(ctx context.Context) bool {
 	select {

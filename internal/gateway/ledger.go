@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-data/weir/lineage"
+	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/lineage/replica"
 )
@@ -130,6 +131,20 @@ func TreeMetrics(l *ledger.Ledger) []prometheus.Collector {
 			Name: "weir_ledger_tree_failures_total", Help: "Attempts to add to the tree that failed.",
 		}, func() float64 { return float64(l.Stats().Failures) }),
 	}...)
+}
+
+// IndexMetrics are the figures of the ledger's index. A node whose index is behind
+// is ready all the same: what is asked about its ledger says how far it is.
+func IndexMetrics(l *lineage.Log, x *index.Index) []prometheus.Collector {
+	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_ledger_index_behind", Help: "Records on disk that the index has not read.",
+	}, func() float64 {
+		reached, synced := x.Reached(), l.SyncedTo()
+		if reached >= synced {
+			return 0 // it may read what is not synced yet
+		}
+		return float64(synced - reached)
+	})}
 }
 
 // witnessMetrics are the figures of each witness, by its name.

@@ -21,14 +21,8 @@ import (
 func (x *Index) Run(ctx context.Context) error {
 	w := newWriter(x)
 	defer w.close()
-	var appended uint64
 	for {
-		share := x.share(&appended)
-		w.most, w.mostTags = x.cfg.Batch, maxTags
-		if share < idleShare {
-			// Many small turns: whoever waits for an answer beside one waits little.
-			w.most, w.mostTags = min(x.cfg.Batch, busyRecords), busyTags
-		}
+		share := w.turn()
 		start := time.Now()
 		n, err := w.step(ctx)
 		switch {
@@ -50,27 +44,24 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// busyRecords and busyTags bound a batch of [Index.Run] while the log grows,
-// idleShare is the share it takes when nothing was appended since its last one.
+// busyRecords and busyTags bound a batch of [Index.Run] while others want the
+// processors, idleShare is the share that it takes when they do not.
 const (
 	busyRecords = 256
 	busyTags    = 1 << 10
 	idleShare   = 0.5
 )
 
-// share is how much of the time is the index's now; last is what the log had
-// appended when it was asked before.
-func (x *Index) share(last *uint64) float64 {
-	if x.cfg.Appended == nil {
-		return x.cfg.Share
+// turn bounds the next batch and gives how much of the time is the index's now.
+func (w *writer) turn() (share float64) {
+	c := &w.index.cfg
+	if c.Busy == nil || c.Busy() {
+		// Many small turns: whoever waits for an answer beside one waits little.
+		w.most, w.mostTags = min(c.Batch, busyRecords), busyTags
+		return c.Share
 	}
-	now := x.cfg.Appended()
-	idle := now == *last
-	*last = now
-	if idle {
-		return max(x.cfg.Share, idleShare)
-	}
-	return x.cfg.Share
+	w.most, w.mostTags = c.Batch, maxTags
+	return max(c.Share, idleShare)
 }
 
 // pauseAfter is how long to leave the processor to those who wait for answers,
@@ -190,6 +181,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		if err := w.start(ctx); err != nil {
 			return 0, err
 		}
+		w.index.reached.Store(w.last.Sequence)
 	}
 	entries := make([]lineage.Entry, 0, 64)
 	for tags := 0; len(entries) < w.most && tags < w.mostTags; {
@@ -221,6 +213,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	w.names.bound()
+	w.index.reached.Store(w.last.Sequence)
 	return len(entries), nil
 }
 

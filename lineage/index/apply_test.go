@@ -5,21 +5,19 @@ import (
 	"time"
 )
 
-// TestShare: the index takes little while the log grows, and half of the time
-// when it does not.
-func TestShare(t *testing.T) {
-	appended := uint64(7)
-	x := &Index{cfg: Config{Share: 0.05, Appended: func() uint64 { return appended }}}
-	var last uint64
-	for i, want := range []float64{0.05, idleShare, 0.05, idleShare} {
-		if i == 2 {
-			appended++
-		}
-		if got := x.share(&last); got != want {
-			t.Errorf("turn %d: %v of the time, want %v", i, got, want)
-		}
+// TestTurns: the index takes little, in small turns, while others want the
+// processors, and half of the time when they do not, also while the log grows.
+func TestTurns(t *testing.T) {
+	busy := true
+	w := newWriter(&Index{cfg: Config{Batch: 4096, Share: 0.05, Busy: func() bool { return busy }}})
+	if got := w.turn(); got != 0.05 || w.most != busyRecords || w.mostTags != busyTags {
+		t.Errorf("busy: %v of the time, %d records, %d tags", got, w.most, w.mostTags)
 	}
-	if got := (&Index{cfg: Config{Share: 0.3}}).share(&last); got != 0.3 {
+	busy = false
+	if got := w.turn(); got != idleShare || w.most != 4096 || w.mostTags != maxTags {
+		t.Errorf("not busy: %v of the time, %d records, %d tags", got, w.most, w.mostTags)
+	}
+	if got := newWriter(&Index{cfg: Config{Batch: 16, Share: 0.3}}).turn(); got != 0.3 {
 		t.Errorf("where nobody knows: %v", got)
 	}
 	for share, want := range map[float64]time.Duration{0.05: 190 * time.Millisecond, 0.5: 10 * time.Millisecond, 1: 0} {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-data/weir/lineage"
@@ -45,13 +46,12 @@ type Config struct {
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
 	Batch int
-	// Share is how much of one processor's time [Index.Run] takes at most while
-	// the log grows, above 0 up to 1; 0.05. The index is behind while more comes
-	// than that is enough for, and says how far; it catches up when less comes.
+	// Share is how much of one processor's time [Index.Run] takes at most while it
+	// is Busy, above 0 up to 1; 0.05. When it is not, Run takes half. The index is
+	// behind while more comes than that is enough for, and says how far.
 	Share float64
-	// Appended is how many records the log has taken so far; nil where nobody
-	// knows, as in another process than the log's.
-	Appended func() uint64
+	// Busy tells whether others want the processors now; nil for always.
+	Busy func() bool
 }
 
 func (x *Index) folder() lineage.Folder {
@@ -65,6 +65,7 @@ type Index struct {
 	cfg     Config
 	applied notice
 	origins sync.Map // names by id
+	reached atomic.Uint64
 	// building is that records go in without their orders, see build.go.
 	building bool
 }
@@ -150,6 +151,10 @@ type Sequence struct {
 	Epoch    uint32
 	Sequence uint64
 }
+
+// Reached is the sequence up to which this process has read the log, or found it
+// read; 0 before [Index.Run] has begun. It asks no database.
+func (x *Index) Reached() uint64 { return x.reached.Load() }
 
 // AsOf tells how far each node's log has been read, by origin.
 func (x *Index) AsOf(ctx context.Context) ([]Sequence, error) {

@@ -506,6 +506,9 @@ func TestGoesOn(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
+			if x.Reached() != uint64(50*round) {
+				t.Errorf("reached %d of %d records", x.Reached(), 50*round)
+			}
 			if err := x.Close(); err != nil {
 				t.Error(err)
 			}
