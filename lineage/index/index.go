@@ -47,7 +47,7 @@ type Config struct {
 	// Batch is the most records of one transaction; 4,096.
 	Batch int
 	// Share is how much of one processor's time [Index.Run] takes at most while it
-	// is Busy, above 0 up to 1; 0.05. When it is not, Run takes half. The index is
+	// is Busy, above 0 up to 1; 0.02. When it is not, Run takes half. The index is
 	// behind while more comes than that is enough for, and says how far.
 	Share float64
 	// Busy tells whether others want the processors now; nil for always.
@@ -86,7 +86,7 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 		cfg.Batch = 4096
 	}
 	if cfg.Share <= 0 || cfg.Share > 1 {
-		cfg.Share = 0.05
+		cfg.Share = 0.02
 	}
 	db, err := open(cfg, anew)
 	if err != nil {
