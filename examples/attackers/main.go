@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/weir-data/weir/examples/attackers/cursors"
 	"github.com/weir-data/weir/examples/attackers/enumeration"
@@ -34,10 +35,11 @@ import (
 // attacks are all attackers of this kind. Those on aggregates have a judge of
 // their own.
 func attacks() []*target.Attack {
-	return []*target.Attack{
-		cursors.Attack(), enumeration.Attack(), faults.Attack(), filters.Attack(), margins.Attack(), match.Attack(),
-		negation.Attack(), nulls.Attack(), ordering.Attack(), paging.Attack(), pseudonyms.Attack(), timing.Attack(),
-	}
+	return slices.Concat(
+		[]*target.Attack{cursors.Attack(), enumeration.Attack(), faults.Attack()}, filters.Attacks(), margins.Attacks(),
+		[]*target.Attack{match.Attack(), negation.Attack()}, nulls.Attacks(), ordering.Attacks(),
+		[]*target.Attack{paging.Attack(), pseudonyms.Attack(), timing.Attack()},
+	)
 }
 
 func main() {
@@ -60,13 +62,13 @@ func main() {
 // not, or failed to learn what was open.
 func run(ctx context.Context, out io.Writer, names []string, people, queries int, seed uint64, verbose bool) (learned bool, err error) {
 	for _, name := range names {
-		if !slices.ContainsFunc(attacks(), func(a *target.Attack) bool { return a.Name == name }) {
+		if !slices.ContainsFunc(attacks(), func(a *target.Attack) bool { return called(a, name) }) {
 			return false, fmt.Errorf("no attacker is called %q", name)
 		}
 	}
-	fmt.Fprintf(out, "%-12s %8s %7s %6s   %-22s %s\n", "attacker", "queries", "luck", "right", "with everything open", "question")
+	fmt.Fprintf(out, "%-16s %8s %7s %6s   %-22s %s\n", "attacker", "queries", "luck", "right", "with everything open", "question")
 	for _, a := range attacks() {
-		if len(names) > 0 && !slices.Contains(names, a.Name) {
+		if len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return called(a, name) }) {
 			continue
 		}
 		var results [2]*target.Result
@@ -83,7 +85,7 @@ func run(ctx context.Context, out io.Writer, names []string, people, queries int
 		if !open.Learned {
 			verdict, learned = verdict+"   PROVES NOTHING: it fails when all is open", true
 		}
-		fmt.Fprintf(out, "%-12s %8d %7.1f %3d/%-3d  %3d/%-18d %s%s\n", a.Name, shut.Queries, float64(shut.Asked)*a.Prior, shut.Right, shut.Asked,
+		fmt.Fprintf(out, "%-16s %8d %7.1f %3d/%-3d  %3d/%-18d %s%s\n", a.Name, shut.Queries, float64(shut.Asked)*a.Prior, shut.Right, shut.Asked,
 			open.Right, open.Asked, a.Question, verdict)
 		if verbose {
 			fmt.Fprintf(out, "    listens to: %s\n", a.Oracle)
@@ -96,6 +98,11 @@ func run(ctx context.Context, out io.Writer, names []string, people, queries int
 		fmt.Fprintln(out, "\nThe attackers on aggregates have a town and a judge of their own: go run ./examples/attackers/aggregates")
 	}
 	return learned, nil
+}
+
+// called tells whether a name is the attacker's, or that of its kind.
+func called(a *target.Attack, name string) bool {
+	return a.Name == name || strings.HasPrefix(a.Name, name+"/")
 }
 
 // attack runs one attacker against a town of its own.

@@ -1,12 +1,15 @@
 // Package negation attacks a field that is clear for some rows by asking for
 // what is not so: where a comparison with an unreadable cell is false, its
 // negation must not become true. It promises to try the forms that De Morgan
-// knows.
+// knows, for what is so and for what is not, and to learn from people whose grade
+// it knows what the rows that come back say.
 package negation
 
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +28,7 @@ func Attack() *target.Attack {
 	}
 }
 
-// forms all say "the grade is #".
+// forms say "the grade is #", and then that it is not, or that it is beside it.
 func forms() []string {
 	return []string{
 		`{grade: {_eq: #}}`,
@@ -38,6 +41,15 @@ func forms() []string {
 		`{_not: {_not: {_not: {grade: {_neq: #}}}}}`,
 		`{_or: [{_not: {grade: {_neq: #}}}, {district: {_eq: "nowhere"}}]}`,
 		`{_and: [{_not: {_and: [{grade: {_neq: #}}, {district: {_eq: "south"}}]}}, {district: {_eq: "south"}}]}`,
+		`{_not: {grade: {_eq: #}}}`,
+		`{_not: {grade: {_in: [#, #]}}}`,
+		`{_not: {grade: {_gte: #, _lte: #}}}`,
+		`{_not: {_and: [{grade: {_gte: #}}, {grade: {_lte: #}}]}}`,
+		`{_not: {_not: {grade: {_neq: #}}}}`,
+		`{_or: [{grade: {_lt: #}}, {_not: {grade: {_lte: #}}}]}`,
+		`{grade: {_gt: #}}`,
+		`{_not: {grade: {_gt: #}}}`,
+		`{_not: {_or: [{grade: {_is_null: true}}, {grade: {_gt: #}}]}}`,
 	}
 }
 
@@ -61,46 +73,84 @@ func differs(d wording.Draw, layers int) string {
 }
 
 func run(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
-	d, guesses := wording.Draw{Rand: cs.Random}, map[string]string{}
-	for _, id := range cs.IDs {
-		guesses[id] = "0" // as good as any
-	}
+	d := wording.Draw{Rand: cs.Random}
+	best := lesson{}
 	drawn, rows := 0, 0
 	for n := 0; ; n++ {
 		form := ""
 		if n < len(forms()) {
 			form = forms()[n]
 		} else {
-			form = equal(d, 1+d.IntN(4))
+			word := equal
+			if d.IntN(2) == 0 {
+				word = differs
+			}
+			form = word(d, 1+d.IntN(4))
 			drawn++
 		}
 		found, codes, err := grades(ctx, c, form)
 		if errors.Is(err, target.ErrSpent) {
 			cs.Say("%d further forms drawn: %d rows of the south", drawn, rows)
-			return guesses, nil
+			return best.guess(cs), nil
 		}
 		if err != nil {
-			return guesses, err
+			return best.guess(cs), err
 		}
-		shown, told := 0, 0
+		shown := 0
 		for _, in := range found {
 			shown += len(in)
-		}
-		for _, id := range cs.IDs {
-			if len(found[id]) == 1 {
-				guesses[id] = found[id][0]
-				told++
-			}
 		}
 		if n < len(forms()) {
 			cs.Say("%s: %d rows of the south in all four grades, refusals: %d", form, shown, codes)
 		} else {
 			rows += shown
 		}
-		if told == len(cs.IDs) {
-			return guesses, nil
+		if l := learn(cs, found); l.right > best.right {
+			best = l
+		}
+		if best.right == len(cs.Known) {
+			cs.Say("the rows of %d people in the south say their grades", len(cs.Known))
+			return best.guess(cs), nil
 		}
 	}
+}
+
+// lesson is what it says that somebody is found in the answers for some of the
+// four grades and not in those for the others.
+type lesson struct {
+	found map[string][]string
+	means map[string]string // a grade, by the grades in whose answers one is
+	right int               // of the known
+}
+
+// learn takes of each such pattern the grade that most of the known with it have.
+func learn(cs *target.Case, found map[string][]string) lesson {
+	counts := map[string]map[string]int{}
+	for id, grade := range cs.Known {
+		pattern := strings.Join(found[id], "")
+		if counts[pattern] == nil {
+			counts[pattern] = map[string]int{}
+		}
+		counts[pattern][grade]++
+	}
+	l := lesson{found: found, means: map[string]string{}}
+	for pattern, grades := range counts {
+		for _, grade := range slices.Sorted(maps.Keys(grades)) {
+			if l.means[pattern] == "" || grades[grade] > grades[l.means[pattern]] {
+				l.means[pattern] = grade
+			}
+		}
+		l.right += grades[l.means[pattern]]
+	}
+	return l
+}
+
+func (l lesson) guess(cs *target.Case) map[string]string {
+	guesses := map[string]string{}
+	for _, id := range cs.IDs {
+		guesses[id] = l.means[strings.Join(l.found[id], "")]
+	}
+	return guesses
 }
 
 // grades asks for the south's rows of each grade: the grades in which each

@@ -25,9 +25,13 @@ type Person struct {
 	Grade           int    // clear in the north alone
 	Phone           string // masked, last four digits visible; "" for none
 	Alias           string // masked by NULL, which hides whether there is one; "" for none
+	Title           string // withheld; "" for none
 	Badge           string // masked as a pseudonym per purpose
 	Pin             string // may be compared, not seen
 	Diary           string // withheld, long in half of the rows
+	Points          int    // clear in the west, where nobody lives; -1 for none
+	Story           string // masked without its length, long in half of the rows
+	Room            int    // 0 to 9999; withheld, and the key of the person's stay at the inn
 	NearLoan, Loans bool   // a loan of the reader's branch; a loan of another one
 	Code            string // of the patient: by key alone
 	Doctor          string
@@ -40,13 +44,17 @@ type Person
   @classified(level: "L1")
   @sharing(mode: UNCONDITIONAL, basis: "the example's own")
   @scope(name: "north", where: "{district: {_eq: \"north\"}}")
+  @scope(name: "west", where: "{district: {_eq: \"west\"}}")
 {
   idNumber: String @subject
   district: String
   grade: Int @classified(level: "L2")
+  points: Int @classified(level: "L2")
   phone: String @classified(level: "L2") @mask(with: "PHONE")
   alias: String @classified(level: "L2") @mask(with: "NULL")
   badge: String @classified(level: "L2") @mask(with: "PSEUDONYM")
+  story: String @classified(level: "L2") @mask(with: "REDACT")
+  title: String @classified(level: "L2")
   income: Int @classified(level: "L3")
   score: Int @classified(level: "L3")
   pin: String @classified(level: "L3")
@@ -64,6 +72,16 @@ type Loan
   number: String
   branch: String
   holder: String @classified(level: "L3")
+}
+
+"A stay at the inn, one to a room"
+type Stay
+  @source(department: "registry", table: "stay", key: ["room"], tiebreak: "row_no")
+  @classified(level: "L1")
+  @sharing(mode: UNCONDITIONAL, basis: "the example's own")
+{
+  room: Int @classified(level: "L3")
+  guest: String @subject
 }
 
 "A patient, for those who state the whole number"
@@ -86,11 +104,15 @@ p, curious, registry, Person.idNumber,  L1, *, all,        clear, allow
 p, curious, registry, Person.district,  L1, *, all,        clear, allow
 p, curious, registry, Person.loans,     L1, *, all,        clear, allow
 p, curious, registry, Person.grade,     L2, *, north,      clear, allow
+p, curious, registry, Person.points,    L2, *, west,       clear, allow
 p, curious, registry, Person.phone,     L2, *, all,        mask,  allow
 p, curious, registry, Person.alias,     L2, *, all,        mask,  allow
 p, curious, registry, Person.badge,     L2, *, all,        mask,  allow
+p, curious, registry, Person.story,     L2, *, all,        mask,  allow
 p, curious, registry, Person.pin,       L3, *, all,        match, allow
 p, curious, registry, Loan.*,           L2, *, own_branch, clear, allow
+p, curious, registry, Stay._row,        L1, *, all,        clear, allow
+p, curious, registry, Stay.guest,       L1, *, all,        clear, allow
 p, curious, clinic,   Patient.*,        L2, *, by_key,     clear, allow
 `
 
@@ -106,6 +128,7 @@ func populate(n int, seed uint64) []Person {
 	r := rand.New(rand.NewPCG(seed, 1))
 	half := func() bool { return r.IntN(2) == 0 }
 	people := make([]Person, n)
+	rooms := r.Perm(n)
 	for i := range people {
 		p := &people[i]
 		p.ID = fmt.Sprintf("%06d%08d%04d", 990001+r.IntN(20), 19500101+r.IntN(500000), r.IntN(10000))
@@ -128,6 +151,16 @@ func populate(n int, seed uint64) []Person {
 			p.Diary = strings.Repeat("a long day. ", 4_000)
 		}
 		p.NearLoan, p.Loans = half(), half()
+		if half() {
+			p.Title = "alderman"
+		}
+		p.Points, p.Story, p.Room = -1, "a short story", rooms[i]*10_000/n
+		if half() {
+			p.Points = r.IntN(1000)
+		}
+		if half() {
+			p.Story = strings.Repeat("a long story. ", 200)
+		}
 		p.Code, p.Doctor = fmt.Sprintf("%04d", r.IntN(10_000)), fmt.Sprintf("doctor %d", r.IntN(10))
 	}
 	return people
@@ -161,12 +194,15 @@ func statements(people []Person) []Statement {
 	var all []Statement
 	run := func(text string, args ...any) { all = append(all, Statement{text, args}) }
 	run(`CREATE TABLE person (row_no INTEGER PRIMARY KEY, id_number TEXT NOT NULL UNIQUE, district TEXT, grade INTEGER, phone TEXT, alias TEXT,
-		badge TEXT, income INTEGER, score INTEGER, pin TEXT, diary TEXT)`)
+		badge TEXT, income INTEGER, score INTEGER, pin TEXT, diary TEXT, points INTEGER, story TEXT, title TEXT)`)
+	run(`CREATE TABLE stay (row_no INTEGER PRIMARY KEY, room INTEGER NOT NULL UNIQUE, guest TEXT)`)
 	run(`CREATE TABLE loan (row_no INTEGER PRIMARY KEY, number TEXT NOT NULL UNIQUE, branch TEXT, holder TEXT)`)
 	run(`CREATE INDEX loan_holder ON loan (holder)`)
 	run(`CREATE TABLE patient (row_no INTEGER PRIMARY KEY, id_number TEXT NOT NULL UNIQUE, code TEXT, doctor TEXT)`)
 	for i, p := range people {
-		run(`INSERT INTO person VALUES (?,?,?,?,?,?,?,?,?,?,?)`, i+1, p.ID, p.District, p.Grade, orNull(p.Phone), orNull(p.Alias), p.Badge, p.Income, p.Score, p.Pin, p.Diary)
+		run(`INSERT INTO person VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, i+1, p.ID, p.District, p.Grade, orNull(p.Phone), orNull(p.Alias), p.Badge,
+			p.Income, p.Score, p.Pin, p.Diary, sql.NullInt64{Int64: int64(p.Points), Valid: p.Points >= 0}, p.Story, orNull(p.Title))
+		run(`INSERT INTO stay VALUES (?,?,?)`, i+1, p.Room, p.ID)
 		if p.NearLoan {
 			run(`INSERT INTO loan VALUES (?,?,?,?)`, 2*i, fmt.Sprintf("L%05d", 2*i), "near", p.ID)
 		}

@@ -72,6 +72,13 @@ type Probe struct {
 	Headers              []string
 }
 
+// Of is an attack that consists of a script and drawn probes.
+func Of(script []Probe, draw func(d wording.Draw) Probe) func(context.Context, *target.Client, *target.Case) (map[string]string, error) {
+	return func(ctx context.Context, c *target.Client, cs *target.Case) (map[string]string, error) {
+		return Everybody(ctx, c, cs, script, draw)
+	}
+}
+
 // Everybody asks probes about every person, known and unknown: those of the
 // script, then drawn ones, until no query is left, and guesses by the best tell
 // that it found among the known.
