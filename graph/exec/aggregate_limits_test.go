@@ -32,6 +32,22 @@ func TestAggregatesAreCharged(t *testing.T) {
 	}
 }
 
+// A day's budget is the application's, whoever asks through it; readers without
+// one have their own.
+func TestBudgetIsTheApplications(t *testing.T) {
+	w := census(t, crowd(rand.New(rand.NewPCG(1, 1)), 100), nil) //nolint:gosec // the same people each time
+	for _, who := range []struct{ application, subject string }{{"desk", "a"}, {"desk", "b"}, {"phone", "a"}, {"", "a"}, {"", "b"}, {"", "b"}, {"", "b"}} {
+		req := w.as("statistician subject " + who.subject)
+		req.Subject.Application = who.application
+		if a := w.ask(req, "{ a: peopleAggregate { count } }", nil); len(a.Errors) > 0 {
+			t.Fatal(a.Errors)
+		}
+	}
+	if got := w.budgets.spent(chargeAggregate); !slices.Equal(got, []int{1, 1, 2, 3}) {
+		t.Errorf("spent %v, want one by phone and by a, two by desk, three by b", got)
+	}
+}
+
 func TestAggregatesAreBounded(t *testing.T) {
 	w := census(t, crowd(rand.New(rand.NewPCG(1, 1)), 200), nil) //nolint:gosec // the same people each time
 	w.executor.aggregates.MaxRows = 100

@@ -55,6 +55,9 @@ p, statistician, police, Person.*, L3, *, all, aggregate, allow
 p, statistician, police, Visit.*, L3, *, all, aggregate, allow
 p, half, police, Person.*, L2, *, all, aggregate, allow
 p, half, police, Person.income, L3, *, open_book, aggregate, allow
+p, banded, police, Person._row, L2, *, all, aggregate, allow
+p, banded, police, Person.district, L2, *, all, aggregate, allow
+p, banded, police, Person.band, L2, *, open_book, aggregate, allow
 p, auditor, police, *, L3, *, all, clear, allow
 p, planner, police, Person.*, L2, *, all, clear, allow
 p, planner, police, Person.income, L3, *, all, aggregate, allow
@@ -426,6 +429,34 @@ func TestProtectedFaultsDoNotShow(t *testing.T) {
 		if e.Extensions["code"] != string(plan.Internal) {
 			t.Errorf("%v", e)
 		}
+	}
+}
+
+// Nor does a dimension show by an error that its value is not of its kind, where
+// rows are only counted: it is as if there were none.
+func TestProtectedGroupsOfBadCells(t *testing.T) {
+	people := settle(settle(nil, 20, "A", "1", "1"), 20, "A", "no number", "1")
+	w := census(t, people, nil)
+	const query = "{ a: peopleAggregate { group { band } count } }"
+	got := w.groups(t, "statistician", query)
+	if len(got) != 2 || got[0]["group"].(map[string]any)["band"] != 1.0 || got[1]["group"].(map[string]any)["band"] != nil {
+		t.Errorf("%v", got)
+	}
+	if response := w.ask(w.as("auditor"), query, nil); len(response.Errors) == 0 {
+		t.Errorf("whoever sees the rows is not told: %s", response.Data)
+	}
+}
+
+// A dimension that is held on other rows does not tell rows apart: they are one
+// cell, whatever stands in it.
+func TestPartlyHeldDimensions(t *testing.T) {
+	var people []citizen
+	for i := range 20 {
+		people = append(people, citizen{id: strconv.Itoa(i), district: "A", band: strconv.Itoa(i), open: "0"})
+	}
+	got := census(t, people, nil).groups(t, "banded", `{ a: peopleAggregate(where: {_or: [{band: {_gte: 0}}, {district: {_eq: "A"}}]}) { count } }`)
+	if len(got) != 1 || got[0]["count"] == nil {
+		t.Errorf("twenty people whose bands may not be used: %v", got)
 	}
 }
 

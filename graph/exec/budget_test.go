@@ -99,6 +99,18 @@ func TestChargesCountWhatIsStated(t *testing.T) {
 	}
 }
 
+// TestBudgetsAreOfAllPurposes: to state another purpose gives no further guesses,
+// neither of the key nor to the reader.
+func TestBudgetsAreOfAllPurposes(t *testing.T) {
+	w := newWorld(t)
+	for _, purpose := range []string{"births", "cases"} {
+		check(t, purpose, codes(t, w, "notary purpose "+purpose, `{ personMatch(id: "100", expect: {name: "x"}) }`, nil), `{"personMatch":false}`)
+	}
+	if key, reader := w.budgets.spent(chargeKey), w.budgets.spent(chargeReader); !slices.Equal(key, []int{4}) || !slices.Equal(reader, []int{4}) {
+		t.Errorf("of the key %v, of the reader %v: want four each", key, reader)
+	}
+}
+
 // TestSpentBudgets: over budget nothing is sent and the request is recorded as
 // refused; within it the rest goes on.
 func TestSpentBudgets(t *testing.T) {
