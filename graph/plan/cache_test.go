@@ -259,6 +259,17 @@ func TestFingerprintFollowsWhatCanBeTouched(t *testing.T) {
 	same(`{ permits { issuedOn } }`, "lister", "anyone", true)
 	same(`{ permits { issuedOn ...F } } fragment F on Permit { person @skip(if: true) { name } }`, "lister", "anyone", false)
 	same(`{ householdsConnection { totalCount } }`, "reviewer purpose cases", "lister", false)
+	// Two to whom the row alone is not the same.
+	same(`{ appeals { number } }`, "counter", "lister", false)
+	// A revision of the schema makes plans and cursors of its own.
+	text := string(readFile(t, "testdata/plan/schema.graphqls"))
+	policy := []schema.File{{Name: "policy.csv", Text: string(readFile(t, "testdata/plan/policy.csv"))}}
+	before := fingerprint("officer purpose cases", `{ persons { age } }`)
+	g = generation(t, []schema.File{{Name: "schema.graphqls", Text: strings.Replace(text, "  phone: String", "  phone: String @column(name: \"fax\")", 1)}}, policy, "newborn", "cases", "self")
+	if fingerprint("officer purpose cases", `{ persons { age } }`) == before {
+		t.Error("two revisions of the schema share a plan")
+	}
+	g = fixture(t)
 	// An attribute that is present is part of the second key.
 	a, _ := requestOf(g, parseReader("officer purpose cases region north"), `{ persons { age } }`, nil)
 	b, _ := requestOf(g, parseReader("officer purpose cases region south"), `{ persons { age } }`, nil)
