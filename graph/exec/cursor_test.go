@@ -239,3 +239,40 @@ func TestCursorsTellNothing(t *testing.T) {
 		}
 	}
 }
+
+// A handle opens for its reader and purpose, as its type; for everybody else it
+// is as if there were no such row.
+func TestForeignHandles(t *testing.T) {
+	w := newWorld(t)
+	const reader = "reader purpose births"
+	var handles struct {
+		People []struct {
+			Ref string `json:"_ref"`
+		}
+	}
+	if a := w.ask(w.as(reader), `{ people(where: {id: {_eq: "100"}}) { _ref } }`, nil); json.Unmarshal(a.Data, &handles) != nil || len(handles.People) != 1 {
+		t.Fatalf("%s", a.Data)
+	}
+	ref := handles.People[0].Ref
+	for _, c := range []struct{ name, who, ref, want string }{
+		{"his own", reader, ref, `{"personByRef":{"id":"100"}}`},
+		{"his own in another region", reader + " region south", ref, `{"personByRef":{"id":"100"}}`},
+		{"another reader's with the same rights", reader + " subject other", ref, `{"personByRef":null}`},
+		{"of another purpose", "reader purpose cases", ref, `{"personByRef":null}`},
+		{"without a purpose", "reader", ref, `{"personByRef":null}`},
+		{"twice", reader, ref + ref, `{"personByRef":null}`},
+	} {
+		got := w.ask(w.as(c.who), `query($r: ID!) { personByRef(ref: $r) { id } }`, map[string]any{"r": c.ref})
+		if string(got.Data) != c.want || len(got.Errors) > 0 {
+			t.Errorf("%s: %s %v, want %s", c.name, got.Data, got.Errors, c.want)
+		}
+	}
+	r := &run{e: w.executor, req: w.as(reader)}
+	r.req.Purpose = "births"
+	if _, err := r.openRef(ref, "Person", 1); err != nil {
+		t.Error(err)
+	}
+	if key, err := r.openRef(ref, "Permit", 1); err == nil {
+		t.Errorf("as a handle of another type it opens: %v", key)
+	}
+}
