@@ -138,7 +138,8 @@ func TestExamples(t *testing.T) {
 		{"EMAIL", "a b@qq.com", "****@***"},
 		{"EMAIL", "zhang@qq.com ", "z***@***"},
 		{"EMAIL", "zhang@gmail.com\u200b", "z***@***"},
-		{"EMAIL", "zhang@\u212Amail.com", "z***@***"},
+		{"EMAIL", "zhang@outloo\u212A.com", "z***@***"}, // the Kelvin sign is no k
+		{"EMAIL", "zhang@\u017Fohu.com", "z***@***"},
 
 		{"YEAR", "1990-05-17", "1990-01-01"},
 		{"YEAR", "1990-05-17T08:30:00.25Z", "1990-01-01T00:00:00Z"},
