@@ -148,6 +148,11 @@ func TestExamples(t *testing.T) {
 		{"MONTH", "1990-05-17", "1990-05-01"},
 		{"MONTH", "1990-13-17", null},
 		{"MONTH", "1990-05-17 ", null},
+		{"MONTH", "1990-0a-17", null},
+		{"MONTH", "1990-05-a7", null},
+		{"YEAR", "199a-05-17", null},
+		{"YEAR", "199a-05-17T08:30:00Z", null},
+		{"YEAR", "1990-05-17T08:3a:00Z", null},
 		{"MONTH", "1990-05-17T08:30:00+08:00", null},
 		{"YEAR", "１９９０-05-17", null},
 		{"YEAR", "", null},
@@ -211,6 +216,11 @@ func TestPseudonym(t *testing.T) {
 	}
 	if out := apply(r.Bind(nil), "v"); out.ok {
 		t.Error("without a key there is a token")
+	}
+	room := make([]byte, 0, 1024)
+	out, _ := one(room, []byte("a value that must not stay behind the token"))
+	if behind := room[len(out):cap(room)]; strings.Trim(string(behind), "\x00") != "" {
+		t.Errorf("key or value stay in the buffer: %q", behind)
 	}
 }
 

@@ -38,11 +38,15 @@ func drawn(r *rand.Rand, rule string) string {
 	v := shaped(r, rule)
 	if r.IntN(6) == 0 && v != "" {
 		at := r.IntN(len(v) + 1)
-		switch r.IntN(3) {
+		switch r.IntN(4) {
 		case 0:
 			v = v[:at] + pick("x", " ", "-", "0", "张", "\xff", "\u0301", "９", "·", "\u200d") + v[at:]
 		case 1:
 			v = v[:at]
+		case 2: // another character in place of one, at the same length
+			if at < len(v) {
+				v = v[:at] + pick("a", "9", "-", "*", "\x00") + v[at+1:]
+			}
 		default:
 			v = v[at:]
 		}

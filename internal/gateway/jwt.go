@@ -43,7 +43,7 @@ func NewJWT(c *config.Config, keys KeySource, now func() time.Time) (*JWT, error
 	j := &JWT{cfg: *c.Tokens.JWT, purposes: c.OpenPurposes, algorithms: map[string]jwa.SignatureAlgorithm{}, keys: keys, now: now}
 	for _, name := range j.cfg.Algorithms {
 		alg, ok := jwa.LookupSignatureAlgorithm(name)
-		if !ok || alg.IsSymmetric() {
+		if !ok || alg.IsSymmetric() || alg == jwa.NoSignature() {
 			return nil, fmt.Errorf("tokens.jwt.algorithms: %s is not an asymmetric signature algorithm", name)
 		}
 		j.algorithms[name] = alg

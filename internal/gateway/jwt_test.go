@@ -80,9 +80,12 @@ func (i *issuer) publish(keys map[string]any) {
 	i.t.Helper()
 	set := jwk.NewSet()
 	for id, raw := range keys {
-		key, err := jwk.Import(raw)
-		if err != nil {
-			i.t.Fatal(err)
+		key, ready := raw.(jwk.Key)
+		if !ready {
+			var err error
+			if key, err = jwk.Import(raw); err != nil {
+				i.t.Fatal(err)
+			}
 		}
 		if err := key.Set(jwk.KeyIDKey, id); err != nil {
 			i.t.Fatal(err)
@@ -142,6 +145,20 @@ func (i *issuer) sign(c claims, alg jwa.SignatureAlgorithm, key any, head map[st
 
 func (i *issuer) es(c claims) string {
 	return i.sign(c, jwa.ES256(), i.ec, map[string]any{"kid": "ec"})
+}
+
+// byHand signs ES256 under any header, such as one that the library would not
+// write: what refuses it is the header alone.
+func (i *issuer) byHand(head string, c claims) string {
+	i.t.Helper()
+	body := strings.TrimSuffix(forge(head, c, nil), ".")
+	digest := sha256.Sum256([]byte(body))
+	r, s, err := ecdsa.Sign(rand.Reader, i.ec, digest[:])
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	return body + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 // forge puts any header before any payload, with any signature.
@@ -232,6 +249,13 @@ func TestJWTRefused(t *testing.T) {
 		"kid of the other key":     i.sign(good(), jwa.ES256(), i.ec, map[string]any{"kid": "rsa"}),
 		"algorithm not configured": i.sign(good(), jwa.PS256(), i.rsa, map[string]any{"kid": "rsa"}),
 		"EdDSA not configured":     i.sign(good(), jwa.EdDSA(), edwards, map[string]any{"kid": "ec"}),
+		"crit":                     i.byHand(`{"alg":"ES256","kid":"ec","crit":["exp"],"exp":1}`, good()),
+		"jwk":                      i.byHand(`{"alg":"ES256","kid":"ec","jwk":{"kty":"oct","k":"AAAA"}}`, good()),
+		"x5u":                      i.byHand(`{"alg":"ES256","kid":"ec","x5u":"https://evil.example/cert"}`, good()),
+		"x5c":                      i.byHand(`{"alg":"ES256","kid":"ec","x5c":["AAAA"]}`, good()),
+		"zip":                      i.byHand(`{"alg":"ES256","kid":"ec","zip":"DEF"}`, good()),
+		"jku by hand":              i.byHand(`{"alg":"ES256","kid":"ec","jku":"https://evil.example/keys"}`, good()),
+		"header with a tail":       i.byHand(`{"alg":"ES256","kid":"ec"}{}`, good()),
 		"jku":                      i.sign(good(), jwa.ES256(), i.ec, map[string]any{"kid": "ec", "jku": "https://evil.example/keys"}),
 		"expired":                  i.es(good().with("exp", noon.Add(-time.Minute).Unix())),
 		"no expiry":                i.es(good().with("exp", nil)),
@@ -268,6 +292,48 @@ func make100() []string {
 	return out
 }
 
+// TestKeysAreUsedAsTheyState: a key that is for another algorithm, or no
+// signing key, verifies nothing; and a token that names an unknown key asks for
+// the keys anew.
+func TestKeysAreUsedAsTheyState(t *testing.T) {
+	i := newIssuer(t)
+	if _, err := i.jwt.Authenticate(t.Context(), i.byHand(`{"alg":"ES256","kid":"ec"}`, good())); err != nil {
+		t.Fatalf("a token signed by hand: %v", err)
+	}
+	token := i.sign(good(), jwa.RS256(), i.rsa, map[string]any{"kid": "rsa"})
+	for member, values := range map[string][2]string{jwk.AlgorithmKey: {"RS256", "RS384"}, jwk.KeyUsageKey: {"sig", "enc"}} {
+		for n, value := range values {
+			key, err := jwk.Import(i.rsa.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := key.Set(member, value); err != nil {
+				t.Fatal(err)
+			}
+			i.publish(map[string]any{"rsa": key})
+			if err := i.keys.refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := i.jwt.Authenticate(t.Context(), token); (err == nil) != (n == 0) {
+				t.Errorf("%s %s: %v", member, value, err)
+			}
+		}
+	}
+	select {
+	case <-i.keys.missed:
+		t.Error("keys that were found were missed")
+	default:
+	}
+	if _, err := i.jwt.Authenticate(t.Context(), i.es(good())); !errors.Is(err, ErrUnauthenticated) {
+		t.Errorf("a withdrawn key: %v", err)
+	}
+	select {
+	case <-i.keys.missed:
+	default:
+		t.Error("a token with an unknown key id asks for no refresh")
+	}
+}
+
 func TestKeysThatMaySignAreRefused(t *testing.T) {
 	i := newIssuer(t)
 	for name, keys := range map[string]map[string]any{
@@ -285,6 +351,18 @@ func TestKeysThatMaySignAreRefused(t *testing.T) {
 		_, err := OpenJWKS(t.Context(), config.JWKS{File: i.path}, slog.New(slog.DiscardHandler))
 		if err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAlgorithmsThatMaySign: a configuration that got past its own check names
+// no algorithm by which a published key could sign, and none that needs no key.
+func TestAlgorithmsThatMaySign(t *testing.T) {
+	i := newIssuer(t)
+	for _, name := range []string{"HS256", "HS512", "none", "None", ""} {
+		c := &config.Config{Tokens: config.Tokens{JWT: &config.JWT{Algorithms: []string{"ES256", name}}}}
+		if _, err := NewJWT(c, i.keys, time.Now); err == nil {
+			t.Errorf("%q is accepted", name)
 		}
 	}
 }
