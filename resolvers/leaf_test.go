@@ -165,6 +165,7 @@ func TestLeaf(t *testing.T) {
 		{"bad hidden by the mask", Leaf{Form: adapters.Text, Column: 4, Mask: 1}, lineage.Masked, `"\""`, Value},
 		{"mask gives null", Leaf{Form: adapters.Text, Mask: 2}, lineage.Masked, `null`, Null},
 		{"mask not bound", Leaf{Form: adapters.Text, Mask: 3}, lineage.Masked, `null`, Null},
+		{"mask gives no float", Leaf{Form: adapters.Literal, Scalar: schema.Float}, lineage.Masked, `null`, Null},
 		{"no mask", Leaf{Form: adapters.Text, Mask: -1}, lineage.Masked, `null`, Null},
 		{"no such mask", Leaf{Form: adapters.Text, Mask: 4}, lineage.Masked, `null`, Null},
 	} {

@@ -28,7 +28,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,6 +175,8 @@ func session(c *pgx.ConnConfig, config Config) {
 		"statement_timeout":             strconv.FormatInt(config.StatementTimeout.Milliseconds(), 10),
 		"timezone":                      "UTC",
 	} {
+		// The server takes names in any case, and of two the one that comes last.
+		maps.DeleteFunc(c.RuntimeParams, func(given, _ string) bool { return strings.EqualFold(given, name) })
 		c.RuntimeParams[name] = value
 	}
 }

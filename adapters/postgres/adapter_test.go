@@ -187,18 +187,61 @@ func TestCredentials(t *testing.T) {
 }
 
 // TestSession: what the meaning of a statement depends on is fixed, whatever
-// the URL says.
+// the URL or the account says, in whatever case.
 func TestSession(t *testing.T) {
 	s := newServer(t)
-	a := oneTable(t, s, 1)
-	for name, want := range map[string]string{
-		"default_transaction_read_only": "on", "transaction_read_only": "on", "timezone": "UTC", "datestyle": "ISO, MDY",
-		"client_encoding": "UTF8", "statement_timeout": "10s", "standard_conforming_strings": "on",
+	s.exec(t, "ALTER DATABASE "+strings.TrimPrefix(s.url.Path, "/")+" SET default_transaction_read_only = off")
+	for _, parameters := range []string{
+		"",
+		"default_transaction_read_only=off&statement_timeout=0&timezone=Asia/Shanghai&datestyle=German&standard_conforming_strings=off",
+		// As many as make it unlikely that ours come last by chance.
+		"Default_Transaction_Read_Only=off&DEFAULT_TRANSACTION_READ_ONLY=off&default_transaction_read_onlY=off&Statement_Timeout=0&STATEMENT_TIMEOUT=0&TimeZone=Asia/Shanghai&DateStyle=German",
+		"options=-c%20default_transaction_read_only%3Doff%20-c%20statement_timeout%3D0%20-c%20timezone%3DAsia/Shanghai",
 	} {
-		var got string
-		if err := a.pool.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
-			t.Errorf("%s is %q, %v", name, got, err)
+		u := *s.url
+		u.RawQuery = strings.Trim(u.RawQuery+"&"+parameters, "&")
+		a, err := Open(DefaultConfig(u.String()))
+		if err != nil {
+			t.Fatal(err)
 		}
+		for name, want := range map[string]string{
+			"default_transaction_read_only": "on", "transaction_read_only": "on", "timezone": "UTC", "datestyle": "ISO, MDY",
+			"client_encoding": "UTF8", "statement_timeout": "10s", "standard_conforming_strings": "on",
+		} {
+			var got string
+			if err := a.pool.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
+				t.Errorf("%q: %s is %q, %v", parameters, name, got, err)
+			}
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLimited: a fetch ends by itself where its caller set no end, or a later
+// one: the server's own limit is none for a server that does not answer.
+func TestLimited(t *testing.T) {
+	a := &Adapter{config: Config{StatementTimeout: time.Minute}}
+	for name, c := range map[string]struct{ given, want time.Duration }{
+		"none": {0, time.Minute}, "later": {time.Hour, time.Minute}, "earlier": {time.Second, time.Second},
+	} {
+		ctx, cancel := t.Context(), context.CancelFunc(func() {})
+		if c.given > 0 {
+			ctx, cancel = context.WithTimeout(ctx, c.given)
+		}
+		limited, end := a.limited(ctx)
+		deadline, ok := limited.Deadline()
+		if left := time.Until(deadline); !ok || left > c.want || left < c.want-30*time.Second {
+			t.Errorf("%s: %s left, %v", name, left, ok)
+		}
+		if end != nil { // nil where the caller's own end is soon enough
+			end()
+			if limited.Err() == nil {
+				t.Errorf("%s: goes on after its end", name)
+			}
+		}
+		cancel()
 	}
 }
 

@@ -134,15 +134,10 @@ func (r *rows) Next(b *adapters.Batch) error {
 var errRow = errors.New("postgres: a row without the columns of its statement")
 
 // whole reports whether a row has the statement's columns: the server says how
-// many there are with each row anew. A statement that reads no column has one
-// all the same.
+// many there are with each row anew.
 func (r *rows) whole(values [][]byte) bool {
 	q := r.statement.query
-	n := q.Cells + q.Scopes
-	if q.Keyed {
-		n++
-	}
-	return len(values) >= n && (!q.Keyed || len(values[0]) == 8)
+	return len(values) == q.Width() && (!q.Keyed || len(values[0]) == 8)
 }
 
 func (r *rows) append(b *adapters.Batch, values [][]byte) {

@@ -167,7 +167,7 @@ func (s *statement) prepare(ctx context.Context, c *pgxpool.Conn) (*prepared, er
 			return nil, err
 		}
 	}
-	if len(description.ParamOIDs) != len(s.query.Slots) || len(description.Fields) < s.query.Cells+s.query.Scopes {
+	if len(description.ParamOIDs) != len(s.query.Slots) || len(description.Fields) != s.query.Width() {
 		return nil, &adapters.Error{Kind: adapters.Invalid, Cause: errors.New("postgres: the server counts parameters or columns otherwise")}
 	}
 	p := &prepared{description: description, used: state.clock}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -548,13 +549,19 @@ func TestJWKSByURL(t *testing.T) {
 	defer server.Close()
 	cfg := config.JWKS{URL: server.URL, Refresh: time.Hour}
 	log := slog.New(slog.DiscardHandler)
+	// Each has the keys, but not as they must come.
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
+	defer elsewhere.Close()
 	for name, f := range map[string]func(http.ResponseWriter, *http.Request){
-		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
+		"error": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write(text)
 		},
-		"error":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-		"not keys":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
-		"very long": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxJWKS+10)) },
+		"not keys": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
+		"very long": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(append(bytes.Clone(text), bytes.Repeat([]byte(" "), maxJWKS)...))
+		},
 	} {
 		serve(f)
 		if _, err := OpenJWKS(t.Context(), cfg, log); err == nil {
@@ -568,6 +575,27 @@ func TestJWKSByURL(t *testing.T) {
 	}
 	if set, _ := keys.Keys(); set.Len() != 2 {
 		t.Errorf("%d keys", set.Len())
+	}
+	// Strangers, whose tokens name keys that are not there, cannot make us call
+	// the issuer at will.
+	fetched := make(chan struct{}, 100)
+	serve(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(text)
+		fetched <- struct{}{}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = keys.Run(ctx) }()
+	keys.Missed()
+	<-fetched
+	for range 20 {
+		keys.Missed()
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	<-ended
+	if n := len(fetched); n > 0 {
+		t.Errorf("%d more fetches at once", n)
 	}
 }
 
