@@ -161,6 +161,18 @@ func TestNilGrants(t *testing.T) {
 	}
 }
 
+// TestProfile: all of a reader that decides goes into his profile.
+func TestProfile(t *testing.T) {
+	s := &authz.Subject{
+		ID: "s", Application: "desk", Department: "police", Roles: []string{"clerk"}, Purposes: []string{"cases", "births"},
+		Attributes: map[string]string{"region": "north"}, TokenID: "t",
+	}
+	want := authz.Profile{Roles: []string{"clerk"}, Department: "police", Purposes: []string{"cases", "births"}, Purpose: "cases"}
+	if diff := cmp.Diff(want, s.Profile("cases")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestViewKeys: profiles that mean the same share a view, others never do.
 func TestViewKeys(t *testing.T) {
 	table := compile(t, page)

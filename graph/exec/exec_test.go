@@ -207,6 +207,34 @@ func TestTraversalVariesByRow(t *testing.T) {
 	}
 }
 
+// TestClosedTraversalAsksNobody: what may be followed from no row is not asked
+// for, so that neither its time nor its failing shows.
+func TestClosedTraversalAsksNobody(t *testing.T) {
+	for name, closed := range map[string]plan.Decision{
+		"on every row by policy": {},
+		"on these rows":          {Allow: []plan.BitClause{{Bit: 0, Caps: authz.Mask}}},
+		"unknown on these rows":  {Base: authz.Mask, Deny: []plan.BitClause{{Bit: 1, Caps: authz.Mask}}},
+	} {
+		source := people()
+		source.tables["person"].truth = []uint64{0, 0, 0}
+		source.tables["person"].unknown = []uint64{3, 3, 3}
+		b := newBench(t, map[string]*memory{"police": source}, nil)
+		person := b.fetch("police", "Person", adapters.Shape{Table: "person", Columns: textColumns("id")}, nil)
+		source.asked = func(table string, _ *adapters.Keys) {
+			if table == "permit" {
+				t.Errorf("%s: the source is asked", name)
+			}
+		}
+		permit := b.fetch("police", "Permit", adapters.Shape{Table: "permit", Columns: textColumns("no"), Keys: textColumns("holder")},
+			func(f *plan.Fetch) { f.Parent, f.ParentColumns, f.Traverse = person, []int{0}, closed })
+		permits := list("people", "permits", true, plan.Member{Fetch: permit, Object: &plan.Object{Fields: []*plan.Field{leaf("people.permits", "no", 0)}}})
+		permits.Rows.Decision = closed
+		b.root(list("", "people", true, plan.Member{Fetch: person, Object: &plan.Object{Fields: []*plan.Field{permits}}}))
+		a := b.run(t.Context(), b.request(), nil)
+		check(t, name, a.data, `{"people":[{"permits":null},{"permits":null},{"permits":null}]}`)
+	}
+}
+
 // A source that breaks the contract of its rows is an error of its own fields:
 // no row reaches a parent that it may not belong to, and no cell another column.
 func TestSourceBreaksTheContract(t *testing.T) {
