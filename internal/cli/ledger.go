@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,7 +104,7 @@ func nodeConfig(state, path string) (*config.Config, error) {
 func (s *streams) lineageVerify() *cobra.Command {
 	var o verify.Options
 	var proof, reading string
-	var anchors []string
+	var anchors, auditors, officers []string
 	c := &cobra.Command{
 		Use:   "verify [DIR] --key PUBLIC-KEY",
 		Short: "Check a ledger's folder, or one proof, from files and a public key alone", Args: cobra.MaximumNArgs(1),
@@ -116,6 +117,11 @@ receipt of any answer (its text, or a file that holds it).
 With --reading-key it also reads every record whose key has not been dropped, and
 checks that each says what its frame commits to. Whoever has no reading key can
 check everything but that.
+
+With --auditor and --officer, once for each officer and each key that he ever
+had, it also checks that every data key that was dropped was dropped by an act
+that one of each office signed. Get these keys from the officers themselves: who
+they are is nothing that the ledger could prove. It needs a copy made with --keys.
 
 With --proof FILE and no folder it checks one record's proof.
 
@@ -132,7 +138,19 @@ be read, 5 the files cannot be read.`,
 				return &exitError{ExitUsage, errors.New("--key is missing: the public key of the ledger"), "the node's operator prints it with: weir lineage key"}
 			}
 			if proof != "" {
+				for _, name := range [...]string{"anchor", "archive", "auditor", "log-only", "officer", "reading-key", "tree"} {
+					if c.Flags().Changed(name) {
+						return &exitError{ExitUsage, fmt.Errorf("--%s does not go with --proof: it is about a ledger's folder", name), "give the folder to check the ledger, and the proof as its --anchor"}
+					}
+				}
 				return s.verifyProof(proof, o)
+			}
+			var err error
+			if o.Auditors, err = namedOfficers("auditor", auditors); err != nil {
+				return err
+			}
+			if o.Security, err = namedOfficers("officer", officers); err != nil {
+				return err
 			}
 			for _, a := range anchors {
 				anchor, err := readAnchor(a)
@@ -167,8 +185,23 @@ be read, 5 the files cannot be read.`,
 	c.Flags().StringArrayVar(&anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
 	c.Flags().StringArrayVar(&o.Witnesses, "witness", nil, "public key of a witness whose cosignature must be there; of several, one")
 	c.Flags().StringVar(&reading, "reading-key", "", "file of the ledger's reading key: check the contents too")
+	c.Flags().StringArrayVar(&auditors, "auditor", nil, "auditor who may sign acts of retention, ID=PUBLIC-KEY as under auditors in weir.yaml; may be given more than once")
+	c.Flags().StringArrayVar(&officers, "officer", nil, "security officer who may sign them, ID=PUBLIC-KEY as under officers in weir.yaml; may be given more than once")
 	c.Flags().StringVar(&proof, "proof", "", "check this proof, offline")
 	return c
+}
+
+// namedOfficers takes officers with their keys, as a flag gives them.
+func namedOfficers(flag string, texts []string) ([]verify.Officer, error) {
+	var out []verify.Officer
+	for _, text := range texts {
+		id, key, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, &exitError{ExitUsage, fmt.Errorf("--%s %q is not ID=PUBLIC-KEY", flag, text), "such as zhao=6R0c...=, the key as weir policy keygen printed it"}
+		}
+		out = append(out, verify.Officer{ID: id, Key: key})
+	}
+	return out, nil
 }
 
 // readAnchor takes a file, or a receipt as it is.
@@ -216,6 +249,7 @@ func (s *streams) tell(r *verify.Report) {
 	if r.Dropped > 0 {
 		s.printf("    redacted: %s dropped by acts that the ledger records\n", count(r.Dropped, "data key"))
 	}
+	s.tellActs(r.Acts)
 	for _, w := range r.Witnessed {
 		s.printf("    cosigned by %s\n", w)
 	}
@@ -232,6 +266,18 @@ func (s *streams) tell(r *verify.Report) {
 	}
 }
 
+// tellActs prints who dropped which data keys.
+func (s *streams) tellActs(acts []verify.Act) {
+	for _, a := range acts {
+		s.printf("    the act on %s, level of rank %d: auditor %q and security officer %q", a.Month, a.Level, a.Auditor, a.Security)
+		if a.Checked {
+			s.printf(", whose signatures fit\n")
+		} else {
+			s.printf(" by its own word; check their signatures with --auditor and --officer\n")
+		}
+	}
+}
+
 // tellLog prints what a log without its tree was found to hold.
 func (s *streams) tellLog(r *verify.Report) {
 	s.printf("ok  %s: %d records, whole, in order, without a gap\n", r.Origin, r.Behind)
@@ -239,6 +285,7 @@ func (s *streams) tellLog(r *verify.Report) {
 	if r.Read > 0 {
 		s.printf("    read with the reading key: %s\n", count(int(r.Read), "record")) //nolint:gosec // far below
 	}
+	s.tellActs(r.Acts)
 	for _, n := range r.Notes {
 		s.printf("    note: %s\n", n)
 	}

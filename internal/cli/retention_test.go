@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,16 @@ func auditors(ts *testscript.TestScript, neg bool, args []string) {
 	officers(ts, neg, args)
 	added, _ := strings.CutPrefix(ts.ReadFile(args[0]), before)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+strings.Replace(added, "officers:", "auditors:", 1)), 0o600))
+}
+
+// publicOf puts the public key that keygen printed into a variable: officerkey
+// zhao.out NAME.
+func publicOf(ts *testscript.TestScript, _ bool, args []string) {
+	key := regexp.MustCompile(`key: "(.*)"`).FindStringSubmatch(ts.ReadFile(args[0]))
+	if key == nil {
+		ts.Fatalf("no key in %s", args[0])
+	}
+	ts.Setenv(args[1], key[1])
 }
 
 // oldLog opens the stopped ledger of a configuration at a time of long ago, and

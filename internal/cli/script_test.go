@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freeport": freePort, "ask": ask, "ready": ready, "officers": officers, "until": until,
 			"receipt": receipt, "readkey": readKey, "copytree": copyTree, "flip": flip,
-			"auditors": auditors, "oldrecords": oldRecords, "begindrop": beginDrop, "holds": holds,
+			"auditors": auditors, "officerkey": publicOf, "oldrecords": oldRecords, "begindrop": beginDrop, "holds": holds,
 			"witnessed": witnessed, "refusing": refusing,
 		},
 	})

@@ -1,12 +1,16 @@
 package ledger
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/weir-data/weir/authz/approval"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/verify"
 )
@@ -18,12 +22,13 @@ func TestDrop(t *testing.T) {
 	clock := time.Date(2023, 8, 31, 23, 0, 0, 0, time.UTC)
 	n := open(t, dir, func(lc *lineage.Config, _ *Config) { lc.Clock = func() time.Time { return clock } })
 	first := n.append(20)
-	act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock), Level: 3}, Text: "an act\n"}
+	act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock), Level: 3}}
 	keys, err := lineage.Keys(lineage.Folder{Dir: dir})
 	if err != nil || len(keys) != 1 || keys[0].Name != act.Name {
 		t.Fatal(keys, err)
 	}
 	act.Key = keys[0].Key
+	act.Text = signedAct(act.Key, nil, mark(approval.OfficeAuditor, "zhao", officer(t)), mark(approval.OfficeSecurity, "li", officer(t)))
 	told := &lineage.Record{Kind: "retention", Operation: act.Name.String(), Document: lineage.ActDigest(act.Text), Status: "ok"}
 	if err := n.log.Drop(t.Context(), act, told); !errors.Is(err, lineage.ErrRetention) {
 		t.Errorf("a month that is not over: %v", err)
@@ -100,6 +105,119 @@ func TestDrop(t *testing.T) {
 	var found *verify.TamperError
 	if _, err := verify.Folder(t.Context(), dir, o); !errors.As(err, &found) {
 		t.Errorf("an act that nobody recorded: %v", err)
+	}
+}
+
+func officer(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	return must(approval.NewKey(rand.Reader))
+}
+
+// mark signs an act.
+func mark(office, id string, key ed25519.PrivateKey) func(*approval.Act) {
+	return func(a *approval.Act) { a.Sign(office, id, key) }
+}
+
+// signedAct is one about a key of August 2023 and level 3, as changed.
+func signedAct(key lineage.KeyID, change func(*approval.Act), marks ...func(*approval.Act)) string {
+	a := &approval.Act{Origin: origin, Month: "2023-08", Level: 3, Key: key.String(), Expires: time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)}
+	if change != nil {
+		change(a)
+	}
+	for _, m := range marks {
+		m(a)
+	}
+	return a.String()
+}
+
+// TestActSigned: the verifier finds an act that is not of two officers, however
+// well it is recorded; whose signatures count it is told.
+func TestActSigned(t *testing.T) {
+	auditor, security, another := officer(t), officer(t), officer(t)
+	of := func(id string, keys ...ed25519.PrivateKey) (out []verify.Officer) {
+		for _, k := range keys {
+			out = append(out, verify.Officer{ID: id, Key: approval.PublicText(k.Public().(ed25519.PublicKey))}) //nolint:forcetypeassert,errcheck // it is
+		}
+		return out
+	}
+	zhao, li := mark(approval.OfficeAuditor, "zhao", auditor), mark(approval.OfficeSecurity, "li", security)
+	both := func(k lineage.KeyID) string { return signedAct(k, nil, zhao, li) }
+	changed := func(change func(*approval.Act)) func(lineage.KeyID) string {
+		return func(k lineage.KeyID) string { return signedAct(k, change, zhao, li) }
+	}
+	for name, test := range map[string]struct {
+		text               func(lineage.KeyID) string
+		auditors, security []verify.Officer
+		want, unchecked    string // what is found, with the officers named and without
+	}{
+		"signed":                     {both, of("zhao", auditor), of("li", security), "", ""},
+		"in the other order":         {func(k lineage.KeyID) string { return signedAct(k, nil, li, zhao) }, of("zhao", auditor), of("li", security), "", ""},
+		"with a key of before":       {both, of("zhao", another, auditor), of("li", security), "", ""},
+		"with another's key":         {both, of("zhao", another), of("li", security), `the signature of auditor "zhao" does not fit`, ""},
+		"by one who is no auditor":   {both, of("qian", auditor), of("li", security), `it is signed by auditor "zhao", whose key was not given`, ""},
+		"by one of the wrong office": {both, of("zhao", auditor), of("zhao", security), `it is signed by security officer "li", whose key was not given`, ""},
+		"over another expiry":        {func(k lineage.KeyID) string { return strings.Replace(both(k), "08:00:00Z", "09:00:00Z", 1) }, of("zhao", auditor), of("li", security), "does not fit", ""},
+		"with one key for both": {func(k lineage.KeyID) string {
+			return signedAct(k, nil, zhao, mark(approval.OfficeSecurity, "li", auditor))
+		}, of("zhao", auditor), of("li", auditor), "of one person or key", ""},
+		"by one person": {func(k lineage.KeyID) string {
+			return signedAct(k, nil, zhao, mark(approval.OfficeSecurity, "zhao", security))
+		}, of("zhao", auditor), of("zhao", security), "of one person or key", "of one person or key"},
+		"by one officer alone": {func(k lineage.KeyID) string { return signedAct(k, nil, zhao) }, of("zhao", auditor), of("li", security), "not the act of two officers", "not the act of two officers"},
+		"by two of one office": {func(k lineage.KeyID) string {
+			return signedAct(k, nil, zhao, mark(approval.OfficeAuditor, "qian", another))
+		}, of("zhao", auditor), of("li", security), "does not bear", "does not bear"},
+		"of another ledger":            {changed(func(a *approval.Act) { a.Origin = "node-b" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another month":             {changed(func(a *approval.Act) { a.Month = "2023-07" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another level":             {changed(func(a *approval.Act) { a.Level = 2 }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another key":               {changed(func(a *approval.Act) { a.Key = strings.Repeat("0", 32) }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"a text that is no act at all": {func(lineage.KeyID) string { return "an act\n" }, of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(inMemory(t), "ledger")
+			clock := time.Date(2023, 8, 31, 23, 0, 0, 0, time.UTC)
+			n := open(t, dir, func(lc *lineage.Config, _ *Config) { lc.Clock = func() time.Time { return clock } })
+			n.append(3)
+			clock = clock.Add(2 * time.Hour)
+			act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock) - 1, Level: 3}, Key: must(lineage.Keys(lineage.Folder{Dir: dir}))[0].Key}
+			act.Text = test.text(act.Key)
+			if err := n.log.Drop(t.Context(), act, act.Record()); err != nil {
+				t.Fatal(err)
+			}
+			n.proven(n.append(1))
+			n.close()
+			o := verify.Options{Key: n.key.Public()}
+			for checked, want := range map[bool]string{false: test.unchecked, true: test.want} {
+				if o.Auditors, o.Security = nil, nil; checked {
+					o.Auditors, o.Security = test.auditors, test.security
+				}
+				r, err := verify.Folder(t.Context(), dir, o)
+				var found *verify.TamperError
+				switch {
+				case want == "" && err != nil, want != "" && !errors.As(err, &found):
+					t.Errorf("checked %v: %v", checked, err)
+				case want != "" && (!strings.Contains(found.Reason, want) || !strings.Contains(found.Reason, act.Name.String()+".dropped")):
+					t.Errorf("checked %v: %s", checked, found)
+				case want == "" && (len(r.Acts) != 1 || r.Acts[0] != verify.Act{Month: "2023-08", Level: 3, Auditor: "zhao", Security: "li", Checked: checked}):
+					t.Errorf("checked %v: %+v", checked, r.Acts)
+				}
+			}
+		})
+	}
+	for name, o := range map[string]verify.Options{
+		"no security officer": {Auditors: of("zhao", auditor)},
+		"no auditor":          {Security: of("li", security)},
+		"no key":              {Auditors: of("zhao", auditor), Security: []verify.Officer{{ID: "li", Key: "AAAA"}}},
+		"no name":             {Auditors: of("", auditor), Security: of("li", security)},
+	} {
+		k, err := CreateKey(filepath.Join(t.TempDir(), "key"), origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Key = k.Public()
+		if _, err := verify.Folder(t.Context(), t.TempDir(), o); !errors.Is(err, verify.ErrInput) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -153,11 +153,17 @@ type keyFolder struct {
 	missing map[keyName]bool // named, and not in a copy without the folder
 	gone    map[[16]byte]keyName
 	acts    map[[16]byte]bool // recorded
+	origin  string
+	who     signatories
+	looked  []Act // acts whose text was looked at
 }
 
 // openKeyFolder lists it. What does not belong there is a TamperError.
-func openKeyFolder(dir string, reading readingKey) (*keyFolder, error) {
-	k := &keyFolder{dir: filepath.Join(dir, "keys"), reading: reading, known: map[[16]byte]*dataKey{}, missing: map[keyName]bool{}, gone: map[[16]byte]keyName{}, acts: map[[16]byte]bool{}}
+func openKeyFolder(dir, origin string, reading readingKey, who signatories) (*keyFolder, error) {
+	k := &keyFolder{
+		dir: filepath.Join(dir, "keys"), origin: origin, reading: reading, who: who, known: map[[16]byte]*dataKey{},
+		missing: map[keyName]bool{}, gone: map[[16]byte]keyName{}, acts: map[[16]byte]bool{},
+	}
 	entries, err := os.ReadDir(k.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
@@ -185,6 +191,7 @@ func (k *keyFolder) drop(body []byte) error {
 	if err := p.end(); err != nil {
 		return err
 	}
+	again := k.acts[id] // a drop that was cut short is recorded twice
 	k.acts[id] = true
 	if !k.there {
 		return nil
@@ -199,6 +206,13 @@ func (k *keyFolder) drop(body []byte) error {
 	}
 	if got := sha256.Sum256(text); string(got[:]) != string(sum) {
 		return &fault{reason: path + " is not the act that the log records"}
+	}
+	a, err := readAct(string(text), k.origin, n, id, k.who)
+	if err != nil {
+		return &fault{reason: fmt.Sprintf("%s: %s", path, err)}
+	}
+	if !again {
+		k.looked = append(k.looked, a)
 	}
 	return nil
 }

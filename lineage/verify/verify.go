@@ -73,6 +73,10 @@ type Options struct {
 	// Archive is a folder with the segments that were archived out of the ledger's
 	// own; "" where they are not looked at.
 	Archive string
+	// Auditors and Security are those who may have signed acts of retention, with
+	// all keys that they ever had. Where there are any, an act that does not bear
+	// the signature of one of each is a finding.
+	Auditors, Security []Officer
 	// LogOnly holds no tree against the log: frames are whole, linked and without
 	// a gap, and are those that receipts among the anchors name. Who signed them
 	// is not looked at.
@@ -91,6 +95,7 @@ type Report struct {
 	Closed     time.Time // when the last batch was closed
 	Read       uint64    // records whose contents were read
 	Dropped    int       // data keys that acts have dropped
+	Acts       []Act     // recorded, and whose texts are here, in their order
 	Behind     uint64    // records behind the checkpoint: linked, not signed yet
 	Anchors    int       // that were held against it
 	Witnessed  []string  // names of witnesses whose cosignature it bears
@@ -108,6 +113,10 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 		return nil, fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64)", ErrInput)
 	}
 	w, err := parseWitnesses(o.Witnesses)
+	if err != nil {
+		return nil, err
+	}
+	who, err := parseSignatories(o.Auditors, o.Security)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +149,7 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	if v.log.keyFiles, err = openKeyFolder(dir, reading); err != nil {
+	if v.log.keyFiles, err = openKeyFolder(dir, key.Name(), reading, who); err != nil {
 		return nil, err
 	}
 	defer v.log.close()
@@ -388,7 +397,7 @@ func (v *verification) rest() error {
 	if v.log.truncated != "" {
 		v.report.Notes = append(v.report.Notes, v.log.truncated+" ends within a frame behind the newest checkpoint, as a copy of a running node does")
 	}
-	v.report.Read, v.report.Dropped = v.log.opened, len(v.log.keyFiles.gone)
+	v.report.Read, v.report.Dropped, v.report.Acts = v.log.opened, len(v.log.keyFiles.gone), v.log.keyFiles.looked
 	if err := v.log.keyFiles.unrecorded(); err != nil {
 		return err
 	}
@@ -398,6 +407,12 @@ func (v *verification) rest() error {
 	}
 	if n := len(v.log.keyFiles.missing); n > 0 {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("the folder keys is not in this copy; its %d files were not looked at", n))
+	}
+	if n := len(v.log.keyFiles.acts); n > 0 && !v.log.keyFiles.there {
+		if v.log.keyFiles.who != nil {
+			return fmt.Errorf("%w: the folder keys with the texts of the acts of retention is not in this copy: one made with --keys has it", ErrInput)
+		}
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("acts of retention that the ledger records, and whose texts are not in this copy: %d; who signed them was not looked at", n))
 	}
 	return v.unmet()
 }
