@@ -66,8 +66,9 @@ func (l *look) tag() (lineage.SubjectTag, bool) {
 // kinds are the kinds of data that a record is about, as far as they are surely
 // the reader's own. A record names persons but not which of its fields each is
 // in. So fields are named where all is about one person, or where one field
-// alone, the same in every row, says whom a row is about; of any other record
-// only the types that hold persons' data are.
+// alone, the same in every row, says whom a row is about, and there are rows
+// enough for all: who was asked for and not found is a person of the record, too.
+// Of any other record only the types that hold persons' data are.
 func (l *look) kinds(r *index.Read) []generated.KindRead {
 	about := map[string]bool{} // types with a field that names a person
 	subjects := map[schema.Coordinate]bool{}
@@ -77,7 +78,13 @@ func (l *look) kinds(r *index.Read) []generated.KindRead {
 			subjects[u.Coordinate] = true
 		}
 	}
-	certain := r.People == 1 || len(subjects) == 1
+	var rows uint64 // of the types that persons' rows are of
+	for i := range r.Fields {
+		if u := &r.Fields[i].Use; u.Coordinate.Row() && u.Use == lineage.Select && about[u.Coordinate.Type] {
+			rows += uint64(r.Fields[i].Counts.Clear)
+		}
+	}
+	certain := r.People == 1 || len(subjects) == 1 && rows >= r.People
 	out := []generated.KindRead{}
 	for i := range r.Fields {
 		f := &r.Fields[i]

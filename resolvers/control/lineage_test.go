@@ -346,6 +346,34 @@ func TestAboutMe(t *testing.T) {
 	}
 }
 
+// TestAskedForAndNotFound: a person who was asked for with another, and perhaps
+// not found, is told that he was asked for, and of no field.
+func TestAskedForAndNotFound(t *testing.T) {
+	cfg, l := newLedger(t)
+	log, err := lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.log = log
+	of := func(column, field string, kind lineage.UseKind) lineage.Use {
+		return lineage.Use{Department: "public_security", Table: "person", Column: column, Coordinate: schema.Coordinate{Type: "Person", Field: field}, Level: 2, Use: kind}
+	}
+	uses := []lineage.Use{of("", "", lineage.Select), of("name", "name", lineage.Select), of("id_number", "idNumber", lineage.Tag)}
+	for _, rows := range []uint32{1, 2} {
+		l.add(t, "c-1", "counter-office", "registration", uses, []lineage.Counts{{Clear: rows}, {Masked: rows}, {Clear: 1}}, mother, father)
+	}
+	if err := errors.Join(log.Close(), l.index.CatchUp(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	want := `{"aboutMe":{"reads":[{"kinds":[{"type":"Person","fields":[{"name":"name"}]}]},{"kinds":[{"type":"Person","fields":[]}]}]}}`
+	for name, id := range map[string]string{"the mother": mother, "the father": father} {
+		if got := good(t, e, person(name, id), `{ aboutMe(first: 2) { reads { kinds { type fields { name } } } } }`); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // TestFollow: an owner is told of reads of his department's fields as they come,
 // not of those before, of other departments', or sealed ones; nobody else is.
 func TestFollow(t *testing.T) {

@@ -50,9 +50,10 @@ func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 		people = append(people, strconv.Itoa(i))
 	}
 	l.add(t, "c-1", "counter-office", "registration", []lineage.Use{
+		{Department: "public_security", Table: "person", Coordinate: schema.Coordinate{Type: "Person"}, Level: 2, Use: lineage.Select},
 		{Department: "public_security", Table: "person", Column: "name", Coordinate: schema.Coordinate{Type: "Person", Field: "name"}, Level: 2, Use: lineage.Select},
 		{Department: "public_security", Table: "person", Column: "id_number", Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: lineage.Tag},
-	}, []lineage.Counts{{Masked: 300}, {}}, people...)
+	}, []lineage.Counts{{Clear: 300}, {Masked: 300}, {}}, people...)
 	if err := l.index.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
