@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -282,6 +283,48 @@ func TestCompileRefuses(t *testing.T) {
 
 // TestStrictestSettings: the zero settings open no purpose, need one for every
 // level, and hide what is not held.
+// What the sharing class stops is not hidden where no purpose is needed either,
+// from readers to whom none is open.
+func TestCappedIsNotHiddenWithoutPurposes(t *testing.T) {
+	s := settings()
+	s.HideFrom = 1 // below the level that needs a purpose
+	table, err := authz.Compile(parse(t, "p, r, *, *, L4, *, all, clear, allow\np, s, market, *, L4, *, all, clear, allow\n"), catalogue(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, hidden := range map[string]bool{"r": false, "s": true} {
+		g := table.View(authz.Profile{Roles: []string{role}}).Grants(schema.Coordinate{Type: "Person", Field: "district"})
+		if g.Potential() != authz.None || g.Hidden != hidden {
+			t.Errorf("%s: %s, hidden %t", role, g, g.Hidden)
+		}
+	}
+}
+
+// A reader with roles of two departments holds of each what its lines say and no
+// more; own_department is the one of his token, whichever roles he has.
+func TestRolesOfTwoDepartments(t *testing.T) {
+	table := compile(t, `
+p, registrar, public_security, *, L2, *, all,            clear, allow
+p, registrar, market,          *, L1, *, own_department, mask,  allow
+p, inspector, market,          *, L2, *, own_department, clear, allow
+p, inspector, public_security, *, L2, *, own_department, mask,  allow
+`)
+	for _, c := range []struct{ department, at, want string }{
+		{"public_security", "Person.district", "clear"},
+		{"market", "Person.district", "clear"},
+		{"", "Person.district", "clear"},
+		{"public_security", "Company.code", "none"},
+		{"market", "Company.code", "clear"},
+		{"", "Company.code", "none"},
+	} {
+		typ, field, _ := strings.Cut(c.at, ".")
+		g := table.View(authz.Profile{Roles: []string{"registrar", "inspector"}, Department: c.department}).Grants(schema.Coordinate{Type: typ, Field: field})
+		if g.String() != c.want {
+			t.Errorf("%s for one of %q: %s, want %s", c.at, c.department, g, c.want)
+		}
+	}
+}
+
 func TestStrictestSettings(t *testing.T) {
 	table, err := authz.Compile(parse(t, "p, r, market, *, L4, *, all, clear, allow\n"), catalogue(), authz.Settings{})
 	if err != nil {
