@@ -140,3 +140,33 @@ func BenchmarkShape(b *testing.B) {
 		})
 	}
 }
+
+// TestHiddenMembersAreNotNamed: of an interface's types those that are hidden
+// from the reader are not there, not even as withheld.
+func TestHiddenMembersAreNotNamed(t *testing.T) {
+	text := `
+interface Paper @api(list: "papers") { number: String }
+type Permit implements Paper @source(department: "d", table: "permit", key: ["number"], tiebreak: "n") @classified(level: "L1") @sharing(mode: UNCONDITIONAL) { number: String }
+type Warrant implements Paper @source(department: "d", table: "warrant", key: ["number"], tiebreak: "n") @classified(level: "L4") @sharing(mode: UNCONDITIONAL) { number: String }
+`
+	g := generation(t, []schema.File{{Name: "s.graphqls", Text: text}},
+		[]schema.File{{Name: "p.csv", Text: "p, r, d, Permit.*, L1, *, all, clear, allow\np, all, d, *, L4, *, all, clear, allow\n"}}, "p")
+	profile := authz.Profile{Roles: []string{"r"}, Purposes: []string{"p"}, Purpose: "p"}
+	shape, errs := g.Shape(profile)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	doc, errs := shape.Document(`{ papers { number } }`)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	p, errs := Build(&Request{
+		Generation: g, Document: doc, Operation: doc.Query.Operations[0], Variables: map[string]any{}, Profile: profile, Sources: fakeSources{}, Limits: DefaultLimits(),
+	})
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	if told := p.String() + string(p.Access.JSON); strings.Contains(told, "Warrant") || !strings.Contains(told, "Permit") {
+		t.Errorf("the plan tells of what is hidden: %s", told)
+	}
+}
