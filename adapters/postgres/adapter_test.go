@@ -245,6 +245,37 @@ func TestLimited(t *testing.T) {
 	}
 }
 
+// TestLongTexts: PostgreSQL cuts what it takes for a name to 63 bytes. A text
+// that begins as a stored one is not equal to it, and a column whose name begins
+// as another's is not read for it.
+func TestLongTexts(t *testing.T) {
+	s := newServer(t)
+	a := oneTable(t, s, 1)
+	long := strings.Repeat("a", 63)
+	s.exec(t, "CREATE TABLE named AS SELECT repeat('a', 63)::name AS a, 'short' AS "+long)
+	for op, list := range map[schema.Operator]bool{schema.Eq: false, schema.In: true} {
+		statement := compile(t, a, &adapters.Shape{
+			Table: "named", Columns: []adapters.Column{text("a")}, Params: []adapters.Param{{Kind: schema.String, List: list}},
+			Where: adapters.Compare{Column: text("a"), Op: op},
+		})
+		for value, found := range map[string]bool{long: true, long + "a": false, long + "b": false} {
+			got, err := fetchOne(t.Context(), statement, adapters.Arg{Text: value, List: []string{value}})
+			if found && (err != nil || got != long) || !found && !errors.Is(err, io.EOF) {
+				t.Errorf("%s of %d bytes: %q, %v", op, len(value), got, err)
+			}
+		}
+	}
+	if got, err := fetchOne(t.Context(), compile(t, a, &adapters.Shape{Table: "named", Columns: []adapters.Column{text(long)}})); err != nil || got != "short" {
+		t.Errorf("a column's name of 63 bytes: %q, %v", got, err)
+	}
+	for _, shape := range []*adapters.Shape{
+		{Table: "named", Columns: []adapters.Column{text(long + "a")}}, {Table: long + "a"}, {Table: "public." + long + "a"},
+	} {
+		_, err := a.Compile(shape)
+		wantKind(t, err, adapters.Unsupported)
+	}
+}
+
 // TestEncoding: another server encoding than UTF8 orders texts by other bytes.
 func TestEncoding(t *testing.T) {
 	s := newServer(t)

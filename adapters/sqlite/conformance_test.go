@@ -307,6 +307,49 @@ func TestStoredForms(t *testing.T) {
 	}
 }
 
+// TestNumericColumn: in a column that SQLite takes for numbers '05' equals 5. A
+// key is exact to the byte there too.
+func TestNumericColumn(t *testing.T) {
+	id, n := adapters.Column{Name: "id", Kind: schema.String}, adapters.Column{Name: "n", Kind: schema.Int}
+	a := create(t, adaptertest.Fixture{Tables: []adaptertest.Table{{
+		Name: "t", Columns: []adaptertest.Column{{Column: id, Type: "NUMERIC"}, {Column: n}}, Rows: [][]adaptertest.Value{{{Text: "5"}, {Text: "1"}}},
+	}}}).Adapter
+	equal := adapters.Compare{Column: id, Op: schema.Eq}
+	for value, want := range map[string]int{"5": 1, "05": 0, "5.0": 0, " 5": 0, "+5": 0, "5e0": 0} {
+		keys := &adapters.Keys{}
+		keys.Append([]byte(value))
+		for name, c := range map[string]struct {
+			shape *adapters.Shape
+			args  []adapters.Arg
+			keys  *adapters.Keys
+		}{
+			"equal": {&adapters.Shape{Where: equal, Params: []adapters.Param{{}}}, []adapters.Arg{{Text: value}}, nil},
+			"within": {
+				&adapters.Shape{Where: adapters.Compare{Column: id, Op: schema.In}, Params: []adapters.Param{{List: true}}},
+				[]adapters.Arg{{List: []string{value}}}, nil,
+			},
+			"keys": {&adapters.Shape{Keys: []adapters.Column{id}}, nil, keys},
+		} {
+			c.shape.Table, c.shape.Columns = "t", []adapters.Column{n}
+			st, err := a.Compile(c.shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := st.Fetch(t.Context(), c.args, c.keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b adapters.Batch
+			if err := rows.Next(&b); err != nil && !errors.Is(err, io.EOF) || b.Rows != want {
+				t.Errorf("%s %q: %d rows, %v", name, value, b.Rows, err)
+			}
+			if err := rows.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for name, config := range map[string]Config{
 		"no path":        {MaxConns: 1, ConnectTimeout: 1, StatementTimeout: 1},
