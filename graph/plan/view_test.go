@@ -16,7 +16,7 @@ func TestViewsApart(t *testing.T) {
 		return &schema.Type{Name: name, Source: schema.Source{Department: department, Table: "register"}}
 	}
 	police, civil := of("Person", "police"), of("Marriage", "civil")
-	seen := map[*view]string{}
+	seen, texts := map[*view]string{}, map[string]reach{}
 	for _, c := range []struct {
 		name   string
 		typ    *schema.Type
@@ -38,6 +38,11 @@ func TestViewsApart(t *testing.T) {
 			t.Errorf("%s and %s share a view", c.name, other)
 		}
 		seen[v] = c.name
+		// Fetches are shared by the text of the way.
+		if other, known := texts[c.reach.text()]; known && other != c.reach {
+			t.Errorf("%s: two ways have the text %q", c.name, c.reach.text())
+		}
+		texts[c.reach.text()] = c.reach
 		if b.viewFor(c.typ, c.reach, c.exists) != v {
 			t.Errorf("%s: asked for again, another view", c.name)
 		}
