@@ -91,7 +91,7 @@ func ledgerError(folder string, err error) error {
 	case errors.Is(err, lineage.ErrCorrupt):
 		remedy = "do not repair it by hand: keep a copy and restore the folder from its backup"
 	case errors.Is(err, lineage.ErrForeign):
-		remedy = "choose an empty folder for the ledger"
+		remedy = "move what is not the ledger's out of its folder, or choose an empty folder for a new ledger"
 	case errors.Is(err, ledger.ErrBehind):
 		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
 	case errors.Is(err, ledger.ErrWitness):

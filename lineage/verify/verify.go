@@ -124,6 +124,10 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	if tree == "" {
 		tree = filepath.Join(dir, "tree")
 	}
+	// A folder that is not there was not tampered with: its name is wrong.
+	if _, err := os.ReadDir(dir); err != nil {
+		return nil, err
+	}
 	v := &verification{key: key, witnesses: w, tiles: tiles{tree}, report: &Report{Origin: key.Name()}}
 	if v.anchors, err = v.sortAnchors(o.Anchors); err != nil {
 		return nil, err
@@ -406,6 +410,9 @@ func (v *verification) rest() error {
 		v.report.Notes = append(v.report.Notes, v.log.notHere())
 	}
 	if n := len(v.log.keyFiles.missing); n > 0 {
+		if v.log.keyFiles.reading != nil {
+			return fmt.Errorf("%w: the folder keys, which the reading key opens, is not in this copy: one made with --keys has it", ErrInput)
+		}
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("the folder keys is not in this copy; its %d files were not looked at", n))
 	}
 	if n := len(v.log.keyFiles.acts); n > 0 && !v.log.keyFiles.there {
