@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -45,6 +46,15 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 			"busy_timeout(5000)", "journal_mode(WAL)", "secure_delete(1)", "synchronous(NORMAL)", "trusted_schema(0)",
 			cache, sorting,
 		}}
+		// SQLite would let everybody read what it makes, and gives its other files
+		// the mode of this one.
+		f, err := os.OpenFile(cfg.Path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath(), RawQuery: q.Encode()}
 		db, err := sql.Open("sqlite", u.String())
 		if err != nil {

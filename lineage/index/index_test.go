@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -469,6 +470,28 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 		}
 	}
 	return flows, people
+}
+
+// TestFileIsTheOwners: the index says who read what, to its owner alone.
+func TestFileIsTheOwners(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such modes there")
+	}
+	path := filepath.Join(t.TempDir(), "index.db")
+	x, err := Open(t.Context(), Config{Driver: SQLite, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = x.Close() }()
+	for _, name := range []string{path, path + "-wal"} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has mode %v", filepath.Base(name), mode)
+		}
+	}
 }
 
 // TestGoesOn: an index that is closed and opened again goes on where it was,
