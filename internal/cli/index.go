@@ -28,6 +28,9 @@ func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 		return nil, environment(err, indexRemedy(err))
 	}
 	n.closing = append(n.closing, x.Close)
+	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
+		n.log.Error("the ledger's index is of another log: questions about the ledger are refused", "error", err.Error(), "remedy", indexRemedy(err))
+	}
 	// One that is new begins where the log does.
 	asOf, err := x.AsOf(ctx)
 	if err == nil && len(asOf) == 0 {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,6 +77,9 @@ func (f *replayFlags) replay(ctx context.Context, cfg *config.Config, draft *aut
 		return nil, environment(err, indexRemedy(err))
 	}
 	defer x.Close() //nolint:errcheck // nothing was written to it
+	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
+		return nil, environment(err, indexRemedy(err))
+	}
 	for _, p := range cfg.Purposes {
 		if p.Sealed > 0 {
 			out.sealed = append(out.sealed, index.Seal{Purpose: p.ID, Before: now.Add(-p.Sealed)})

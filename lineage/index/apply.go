@@ -226,9 +226,39 @@ func droppedBy(e *lineage.Entry) (lineage.KeyName, bool) {
 	return e.Record.Dropped()
 }
 
+// Check tells whether the index stands on this log; ErrForeign when it does not.
+// From then on it answers nothing, until it does.
+func (x *Index) Check(ctx context.Context) error {
+	w := newWriter(x)
+	defer w.close()
+	return w.start(ctx)
+}
+
+// foreign keeps the index from answering when an error says that it is not of
+// this log.
+func (x *Index) foreign(err error) {
+	if errors.Is(err, ErrForeign) {
+		x.refused.Store(&err)
+	}
+}
+
+// ours is the error of every question to an index of another log: what it says
+// of this node's positions was never in this log.
+func (x *Index) ours() error {
+	if err := x.refused.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, *err)
+	}
+	return nil
+}
+
 // start finds where the index stands, and that it stands on this log: the last
 // record that it has must be in the log, with the hash that it had.
-func (w *writer) start(ctx context.Context) error {
+func (w *writer) start(ctx context.Context) (err error) {
+	defer func() {
+		if w.index.foreign(err); err == nil {
+			w.index.refused.Store(nil)
+		}
+	}()
 	origin, err := firstOrigin(w.index.folder())
 	if err != nil {
 		return err
@@ -293,7 +323,7 @@ type person struct{ tag, time, origin, sequence int64 }
 
 func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error) {
 	defer func() {
-		if err != nil && !errors.Is(err, ErrForeign) {
+		if w.index.foreign(err); err != nil && !errors.Is(err, ErrForeign) {
 			err = unavailable(err)
 		}
 	}()

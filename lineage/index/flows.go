@@ -47,6 +47,9 @@ type FlowFilter struct {
 // Flows tells where a department's fields went. It reads figures per day, not
 // records. Figures of sealed records are shown when their whole day is open.
 func (x *Index) Flows(ctx context.Context, f FlowFilter) ([]Flow, error) {
+	if err := x.ours(); err != nil {
+		return nil, err
+	}
 	flows, err := x.flowsOf(ctx, &f)
 	if err != nil || len(flows) == 0 {
 		return nil, unavailable(err)

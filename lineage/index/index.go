@@ -66,6 +66,7 @@ type Index struct {
 	applied notice
 	origins sync.Map // names by id
 	reached atomic.Uint64
+	refused atomic.Pointer[error] // why the index answers nothing; nil while it does
 	// building is that records go in without their orders, see build.go.
 	building bool
 }
@@ -158,6 +159,9 @@ func (x *Index) Reached() uint64 { return x.reached.Load() }
 
 // AsOf tells how far each node's log has been read, by origin.
 func (x *Index) AsOf(ctx context.Context) ([]Sequence, error) {
+	if err := x.ours(); err != nil {
+		return nil, err
+	}
 	rows, err := x.db.QueryContext(ctx, `SELECT name, epoch, sequence FROM origin ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)

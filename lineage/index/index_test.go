@@ -545,6 +545,17 @@ func TestGoesOn(t *testing.T) {
 		if err := x.CatchUp(t.Context()); !errors.Is(err, ErrForeign) {
 			t.Errorf("another log: %v", err)
 		}
+		// What it says was never in this log, and is not told.
+		_, asOf := x.AsOf(t.Context())
+		_, reads := x.Reads(t.Context(), Filter{}, 10, nil)
+		_, has := x.Has(t.Context(), lineage.Position{Origin: "node-a", Epoch: 1, Sequence: 1}, Filter{})
+		_, flows := x.Flows(t.Context(), FlowFilter{})
+		_, usages := x.Usages(t.Context(), UsageFilter{})
+		for what, err := range map[string]error{"asOf": asOf, "reads": reads, "has": has, "flows": flows, "usages": usages} {
+			if !errors.Is(err, ErrForeign) || !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s of another log's index: %v", what, err)
+			}
+		}
 		if err := x.Close(); err != nil {
 			t.Error(err)
 		}

@@ -12,6 +12,9 @@ import (
 // Has reports whether the index knows a record at a position that fits the
 // filter, of which Subject, Tag and Open count.
 func (x *Index) Has(ctx context.Context, at lineage.Position, f Filter) (bool, error) {
+	if err := x.ours(); err != nil {
+		return false, err
+	}
 	ok, err := x.has(ctx, at, &f)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -91,6 +91,9 @@ const maxScanned = 100_000
 
 // Reads gives a page of at most n records, newest first.
 func (x *Index) Reads(ctx context.Context, f Filter, n int, after *Place) (Page, error) {
+	if err := x.ours(); err != nil {
+		return Page{}, err
+	}
 	q := &query{index: x, filter: &f, n: n}
 	page, err := q.page(ctx, after)
 	if err != nil && !errors.Is(err, ErrUnavailable) {

@@ -57,6 +57,9 @@ type Seal struct {
 // and not how often they came. Days of a sealed purpose that are not wholly open
 // yet are left out. The order is that of the index.
 func (x *Index) Usages(ctx context.Context, f UsageFilter) ([]Usage, error) {
+	if err := x.ours(); err != nil {
+		return nil, err
+	}
 	pairs, err := x.usedPairs(ctx, &f)
 	if err == nil {
 		err = x.addDays(ctx, &f, pairs)
