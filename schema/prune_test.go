@@ -41,6 +41,7 @@ func TestPrune(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		isPartOf(t, left.API, c.API)
+		allNamed(t, c, left.API)
 		for at := range hidden {
 			lacks(t, c, left.API, at)
 		}
@@ -50,6 +51,73 @@ func TestPrune(t *testing.T) {
 			isPartOf(t, less.API, left.API)
 		} else if !errors.Is(err, ErrNothingLeft) {
 			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestPruneColumns hides the columns of one type after the other: its relations
+// stay, and are no reason to filter by.
+func TestPruneColumns(t *testing.T) {
+	c := loadSmall(t)
+	related := 0
+	for name, typ := range c.Types {
+		left, err := c.Prune(func(at Coordinate) bool {
+			return at.Type == name && !at.Row() && typ.Field(at.Field).Relation == nil
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		allNamed(t, c, left.API)
+		if left.API.Types[name] != nil {
+			related++
+		}
+	}
+	if related == 0 {
+		t.Error("no type has relations to be left with")
+	}
+}
+
+// allNamed: no type is left that nothing names, unless a department declares it,
+// and no filter that has only relations to follow. Either would tell of what was
+// there.
+func allNamed(t *testing.T, c *Catalogue, api *ast.Schema) {
+	t.Helper()
+	named := map[string]bool{}
+	var visit func(string)
+	visit = func(name string) {
+		d := api.Types[name]
+		if d == nil || named[name] {
+			return
+		}
+		named[name] = true
+		for _, f := range d.Fields {
+			visit(f.Type.Name())
+			for _, a := range f.Arguments {
+				visit(a.Type.Name())
+			}
+		}
+	}
+	visit(api.Query.Name)
+	for name := range c.Types {
+		visit(name)
+	}
+	for name := range c.Abstracts {
+		visit(name)
+	}
+	for name, d := range api.Types {
+		if !d.BuiltIn && !named[name] {
+			t.Fatalf("nothing names %s", name)
+		}
+		from := derivedTypes(c)[name]
+		of := c.Types[from.base]
+		if from.suffix != "Where" || of == nil {
+			continue
+		}
+		if !slices.ContainsFunc(d.Fields, func(f *ast.FieldDefinition) bool {
+			was := of.Field(f.Name)
+			return was != nil && was.Relation == nil
+		}) {
+			t.Fatalf("%s filters by no column", name)
 		}
 	}
 }
