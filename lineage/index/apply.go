@@ -263,6 +263,9 @@ func (w *writer) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := w.alone(ctx, origin); err != nil {
+		return err
+	}
 	if origin == "" {
 		w.reader = lineage.NewReader(w.index.folder(), 0)
 		return nil
@@ -289,6 +292,23 @@ func (w *writer) start(ctx context.Context) (err error) {
 	}
 	w.reader = reader
 	return nil
+}
+
+// alone finds another log's records in a file: several nodes share an index in
+// PostgreSQL alone.
+func (w *writer) alone(ctx context.Context, origin string) error {
+	if w.index.cfg.Driver != SQLite {
+		return nil
+	}
+	var other string
+	err := w.index.db.QueryRowContext(ctx, `SELECT name FROM origin WHERE name <> $1 LIMIT 1`, origin).Scan(&other)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return unavailable(err)
+	}
+	return fmt.Errorf("%w: it has records of %s", ErrForeign, other)
 }
 
 // firstOrigin is the name of the log, "" while it has no record.

@@ -536,9 +536,22 @@ func TestGoesOn(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		// Nodes share an index in PostgreSQL alone.
+		cfg.Dir = t.TempDir()
+		fill(t, cfg.Dir, "node-b", r, 5)
+		x, err := Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Check(t.Context()); errors.Is(err, ErrForeign) != (cfg.Driver == SQLite) || err != nil && cfg.Driver != SQLite {
+			t.Errorf("the log of another node: %v", err)
+		}
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
 		cfg.Dir = t.TempDir()
 		fill(t, cfg.Dir, "node-a", r, 200)
-		x, err := Open(t.Context(), cfg)
+		x, err = Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
