@@ -326,7 +326,8 @@ func TestNumericColumn(t *testing.T) {
 			"equal": {&adapters.Shape{Where: equal, Params: []adapters.Param{{}}}, []adapters.Arg{{Text: value}}, nil},
 			"within": {
 				&adapters.Shape{Where: adapters.Compare{Column: id, Op: schema.In}, Params: []adapters.Param{{List: true}}},
-				[]adapters.Arg{{List: []string{value}}}, nil,
+				[]adapters.Arg{{List: []string{value}}},
+				nil,
 			},
 			"keys": {&adapters.Shape{Keys: []adapters.Column{id}}, nil, keys},
 		} {
