@@ -269,10 +269,12 @@ func (a *Adapter) release(c *pgxpool.Conn) {
 	<-a.places
 }
 
-// hold makes a fetch one that Close interrupts.
-func (a *Adapter) hold(r *rows) {
+// hold makes a fetch one that Close interrupts, on its connection c.
+func (a *Adapter) hold(r *rows, c *pgxpool.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	// Close may look at the fetch meanwhile, when this is its second connection.
+	r.conn, r.socket = c, c.Conn().PgConn().Conn()
 	a.running[r] = struct{}{}
 	if a.closed {
 		r.interrupt()

@@ -60,8 +60,7 @@ func (r *rows) try(args []adapters.Arg, keys *adapters.Keys) error {
 	if err != nil {
 		return err
 	}
-	r.conn, r.socket = conn, conn.Conn().PgConn().Conn()
-	r.adapter.hold(r)
+	r.adapter.hold(r, conn)
 	err = r.run(args, keys)
 	if stale(err) && !conn.Conn().IsClosed() {
 		// The table changed since; the statement is prepared anew, once.
