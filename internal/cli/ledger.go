@@ -102,9 +102,8 @@ func nodeConfig(state, path string) (*config.Config, error) {
 }
 
 func (s *streams) lineageVerify() *cobra.Command {
-	var o verify.Options
-	var proof, reading string
-	var anchors, auditors, officers []string
+	var o verifyFlags
+	var proof string
 	c := &cobra.Command{
 		Use:   "verify [DIR] --key PUBLIC-KEY",
 		Short: "Check a ledger's folder, or one proof, from files and a public key alone", Args: cobra.MaximumNArgs(1),
@@ -143,30 +142,12 @@ be read, 5 the files cannot be read.`,
 						return &exitError{ExitUsage, fmt.Errorf("--%s does not go with --proof: it is about a ledger's folder", name), "give the folder to check the ledger, and the proof as its --anchor"}
 					}
 				}
-				return s.verifyProof(proof, o)
+				return s.verifyProof(proof, o.Options)
 			}
-			var err error
-			if o.Auditors, err = namedOfficers("auditor", auditors); err != nil {
+			if err := o.read(); err != nil {
 				return err
 			}
-			if o.Security, err = namedOfficers("officer", officers); err != nil {
-				return err
-			}
-			for _, a := range anchors {
-				anchor, err := readAnchor(a)
-				if err != nil {
-					return err
-				}
-				o.Anchors = append(o.Anchors, anchor)
-			}
-			if reading != "" {
-				text, err := os.ReadFile(reading) //nolint:gosec // the caller names it
-				if err != nil {
-					return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), "the file that ledger.readingKey in weir.yaml names"}
-				}
-				o.ReadingKey = string(text)
-			}
-			r, err := verify.Folder(c.Context(), args[0], o)
+			r, err := verify.Folder(c.Context(), args[0], o.Options)
 			if err != nil {
 				return verdict(err)
 			}
@@ -182,13 +163,46 @@ be read, 5 the files cannot be read.`,
 	c.Flags().StringVar(&o.Tree, "tree", "", "folder of the tree, where the ledger's folder is a replica's, which has none")
 	c.Flags().BoolVar(&o.LogOnly, "log-only", false, "check a replica's log without a tree: whole, linked, without a gap; not who signed it")
 	c.Flags().StringVar(&o.Key, "key", "", "public key of the ledger, as printed by: weir lineage key")
-	c.Flags().StringArrayVar(&anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
+	c.Flags().StringArrayVar(&o.anchors, "anchor", nil, "checkpoint, proof or receipt from outside; may be given more than once")
 	c.Flags().StringArrayVar(&o.Witnesses, "witness", nil, "public key of a witness whose cosignature must be there; of several, one")
-	c.Flags().StringVar(&reading, "reading-key", "", "file of the ledger's reading key: check the contents too")
-	c.Flags().StringArrayVar(&auditors, "auditor", nil, "auditor who may sign acts of retention, ID=PUBLIC-KEY as under auditors in weir.yaml; may be given more than once")
-	c.Flags().StringArrayVar(&officers, "officer", nil, "security officer who may sign them, ID=PUBLIC-KEY as under officers in weir.yaml; may be given more than once")
+	c.Flags().StringVar(&o.reading, "reading-key", "", "file of the ledger's reading key: check the contents too")
+	c.Flags().StringArrayVar(&o.auditors, "auditor", nil, "auditor who may sign acts of retention, ID=PUBLIC-KEY as under auditors in weir.yaml; may be given more than once")
+	c.Flags().StringArrayVar(&o.officers, "officer", nil, "security officer who may sign them, ID=PUBLIC-KEY as under officers in weir.yaml; may be given more than once")
 	c.Flags().StringVar(&proof, "proof", "", "check this proof, offline")
 	return c
+}
+
+// verifyFlags are the options of verify, and the flags that must be read to
+// become some.
+type verifyFlags struct {
+	verify.Options
+	reading                     string
+	anchors, auditors, officers []string
+}
+
+// read brings officers, anchors and the reading key into the options.
+func (o *verifyFlags) read() (err error) {
+	if o.Auditors, err = namedOfficers("auditor", o.auditors); err != nil {
+		return err
+	}
+	if o.Security, err = namedOfficers("officer", o.officers); err != nil {
+		return err
+	}
+	for _, a := range o.anchors {
+		anchor, err := readAnchor(a)
+		if err != nil {
+			return err
+		}
+		o.Anchors = append(o.Anchors, anchor)
+	}
+	if o.reading != "" {
+		text, err := os.ReadFile(o.reading)
+		if err != nil {
+			return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), "the file that ledger.readingKey in weir.yaml names"}
+		}
+		o.ReadingKey = string(text)
+	}
+	return nil
 }
 
 // namedOfficers takes officers with their keys, as a flag gives them.
