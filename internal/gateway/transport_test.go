@@ -331,11 +331,17 @@ func TestOverload(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); b.post(typename) }()
 	<-inside
+	if n := b.front.Running(); n != 1 {
+		t.Errorf("%d requests run, not the one", n)
+	}
 	if w := b.post(typename); w.Code != 503 || codeOf(t, w) != "OVERLOADED" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	close(leave)
 	<-done
+	if n := b.front.Running(); n != 0 {
+		t.Errorf("%d requests run when all are answered", n)
+	}
 }
 
 func TestPages(t *testing.T) {
