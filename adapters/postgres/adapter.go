@@ -101,10 +101,11 @@ type Adapter struct {
 	// connections counts those that the pool has.
 	connections atomic.Int64
 
-	mu      sync.Mutex
-	running map[*rows]struct{} // those that hold a connection
-	fetches int                // running, and those about to be
-	closed  bool
+	mu       sync.Mutex
+	running  map[*rows]struct{} // those that hold a connection
+	fetches  int                // running, and those about to be
+	watching bool               // [Adapter.watch] runs
+	closed   bool
 }
 
 var (
@@ -125,7 +126,7 @@ func Open(config Config) (*Adapter, error) {
 	session(pc.ConnConfig, config)
 	pc.MaxConns = int32(config.MaxConns) //nolint:gosec // validated
 	pc.MinConns, pc.MinIdleConns = 0, 0
-	pc.PingTimeout = config.ConnectTimeout
+	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // see Adapter.lively
 	a := &Adapter{config: config, places: make(chan struct{}, config.MaxConns), running: map[*rows]struct{}{}}
 	a.life, a.endLife = context.WithCancel(context.Background())
 	pc.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
@@ -135,6 +136,7 @@ func Open(config Config) (*Adapter, error) {
 		err := settled(c.PgConn())
 		if err == nil {
 			a.connections.Add(1)
+			stateOf(c).released = time.Now()
 		}
 		return err
 	}
@@ -212,73 +214,6 @@ func (a *Adapter) Close() error {
 		a.pool.Close()
 	}
 	return nil
-}
-
-// begin announces a fetch; leave takes it back.
-func (a *Adapter) begin() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		return false
-	}
-	a.fetches++
-	return true
-}
-
-func (a *Adapter) leave(r *rows) {
-	a.mu.Lock()
-	delete(a.running, r)
-	a.fetches--
-	last := a.closed && a.fetches == 0
-	a.mu.Unlock()
-	if last {
-		a.pool.Close()
-	}
-}
-
-// acquire waits for a connection.
-func (a *Adapter) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	select {
-	case a.places <- struct{}{}:
-	default:
-		select {
-		case a.places <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-a.life.Done():
-			return nil, errClosed
-		}
-	}
-	if int64(len(a.places)) > a.connections.Load() {
-		// None is idle: the one that is made is not waited for after Close.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(a.life, cancel)()
-	}
-	c, err := a.pool.Acquire(ctx)
-	if err != nil {
-		<-a.places
-	}
-	return c, err
-}
-
-// release gives a connection back.
-func (a *Adapter) release(c *pgxpool.Conn) {
-	c.Release()
-	<-a.places
-}
-
-// hold makes a fetch one that Close interrupts, on its connection c.
-func (a *Adapter) hold(r *rows, c *pgxpool.Conn) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	// Close may look at the fetch meanwhile, when this is its second connection.
-	r.conn, r.socket = c, c.Conn().PgConn().Conn()
-	a.running[r] = struct{}{}
-	if a.closed {
-		r.interrupt()
-	}
 }
 
 func (a *Adapter) isClosed() bool {

@@ -219,9 +219,9 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestLimited: a fetch ends by itself where its caller set no end, or a later
-// one: the server's own limit is none for a server that does not answer.
-func TestLimited(t *testing.T) {
+// TestUntil: a fetch ends by itself where its caller set no end, or a later one:
+// the server's own limit is none for a server that does not answer.
+func TestUntil(t *testing.T) {
 	a := &Adapter{config: Config{StatementTimeout: time.Minute}}
 	for name, c := range map[string]struct{ given, want time.Duration }{
 		"none": {0, time.Minute}, "later": {time.Hour, time.Minute}, "earlier": {time.Second, time.Second},
@@ -230,16 +230,8 @@ func TestLimited(t *testing.T) {
 		if c.given > 0 {
 			ctx, cancel = context.WithTimeout(ctx, c.given)
 		}
-		limited, end := a.limited(ctx)
-		deadline, ok := limited.Deadline()
-		if left := time.Until(deadline); !ok || left > c.want || left < c.want-30*time.Second {
-			t.Errorf("%s: %s left, %v", name, left, ok)
-		}
-		if end != nil { // nil where the caller's own end is soon enough
-			end()
-			if limited.Err() == nil {
-				t.Errorf("%s: goes on after its end", name)
-			}
+		if left := time.Until(a.until(ctx)); left > c.want || left < c.want-30*time.Second {
+			t.Errorf("%s: %s left", name, left)
 		}
 		cancel()
 	}
@@ -362,6 +354,45 @@ func TestStatementTimeout(t *testing.T) {
 	wantKind(t, err, adapters.Timeout)
 	if waited := time.Since(start); waited > 3*time.Second {
 		t.Errorf("%s until the error", waited)
+	}
+}
+
+// TestInterruptedAtItsEnd: a fetch whose caller goes away when all of its rows are
+// there already leaves a connection that serves the next one.
+func TestInterruptedAtItsEnd(t *testing.T) {
+	s := newServer(t)
+	a := oneTable(t, s, 1)
+	statement := compile(t, a, &adapters.Shape{Table: "t", Columns: []adapters.Column{text("a")}})
+	var first uint32
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		fetched, err := statement.Fetch(ctx, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, ok := fetched.(*rows)
+		if !ok {
+			t.Fatalf("rows are a %T", fetched)
+		}
+		pid := r.conn.Conn().PgConn().PID()
+		if i == 0 {
+			first = pid
+		} else if pid != first {
+			t.Fatalf("fetch %d has another connection", i)
+		}
+		cancel()
+		r.lookNow()
+		if r.lostTo() == nil {
+			t.Fatal("the fetch was not interrupted")
+		}
+		var b adapters.Batch
+		// Its one row has arrived with its end.
+		if err := r.Next(&b); err != nil || b.Rows != 1 {
+			t.Fatalf("fetch %d: %d rows, %v", i, b.Rows, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -20,12 +20,13 @@ func (a *Adapter) Check(ctx context.Context, tables []adapters.Table) error {
 	if !a.begin() {
 		return &adapters.Error{Kind: adapters.Unavailable, Cause: errClosed}
 	}
-	defer a.leave(nil)
-	ctx, cancel := context.WithTimeout(ctx, a.config.StatementTimeout)
+	defer a.leave()
+	until := a.until(ctx)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	conn, err := a.acquire(ctx)
+	conn, err := a.acquire(ctx, until)
 	if err != nil {
-		return a.mapError(ctx, err)
+		return a.mapError(ctx.Err(), err)
 	}
 	defer a.release(conn)
 	var missing []error
@@ -36,7 +37,7 @@ func (a *Adapter) Check(ctx context.Context, tables []adapters.Table) error {
 			missing = append(missing, fmt.Errorf("no table %q", t.Name))
 			continue
 		case err != nil:
-			return a.mapError(ctx, err)
+			return a.mapError(ctx.Err(), err)
 		}
 		for i := range t.Columns {
 			if err := fits(&t.Columns[i], columns); err != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/weir-data/weir/adapters"
 )
 
-// mapError gives an error its kind. Of the server's words it keeps SQLSTATE and
+// mapError gives an error its kind; over is why nobody waits any more, nil while
+// somebody does. Of the server's words it keeps SQLSTATE and
 // severity alone, of the network's nothing: the rest may quote a value or the
 // address.
-func (a *Adapter) mapError(ctx context.Context, err error) error {
+func (a *Adapter) mapError(over, err error) error {
 	var known *adapters.Error
 	switch {
 	case err == nil:
@@ -24,8 +25,8 @@ func (a *Adapter) mapError(ctx context.Context, err error) error {
 		return known
 	case a.isClosed():
 		return &adapters.Error{Kind: adapters.Unavailable, Cause: errClosed}
-	case ctx.Err() != nil:
-		return contextError(ctx)
+	case over != nil:
+		return overError(over)
 	case errors.Is(err, errEncoding):
 		return &adapters.Error{Kind: adapters.Invalid, Cause: errEncoding}
 	}
@@ -87,9 +88,8 @@ func networkCause(err error) error {
 	}
 }
 
-// contextError tells a caller who went away from one whose time was up.
-func contextError(ctx context.Context) error {
-	err := ctx.Err()
+// overError tells a caller who went away from one whose time was up.
+func overError(err error) error {
 	kind := adapters.Canceled
 	if errors.Is(err, context.DeadlineExceeded) {
 		kind = adapters.Timeout

@@ -26,16 +26,18 @@ const (
 
 // rows is a result being read; it owns its connection until the result ends.
 type rows struct {
-	ctx       context.Context    //nolint:containedctx // the fetch's, until Close
-	cancel    context.CancelFunc // of a context of the fetch's own; nil for none
+	ctx       context.Context //nolint:containedctx // the caller's, until Close
+	until     time.Time       // when its time is up
 	adapter   *Adapter
 	statement *statement
 	conn      *pgxpool.Conn
 	socket    net.Conn // of conn
+	lost      error    // why it was interrupted; the adapter's mu guards it
 	prepared  *prepared
 	result    *pgconn.ResultReader
 	row       bool  // result stands on a row that was not taken yet
 	end       error // io.EOF or what went wrong
+	begun     bool  // Next has been called
 	released  bool
 }
 
@@ -46,9 +48,10 @@ var _ adapters.Rows = (*rows)(nil)
 // read, so that the statement is run once more, on a new connection.
 func (r *rows) start(args []adapters.Arg, keys *adapters.Keys) error {
 	err := r.try(args, keys)
-	if err == nil || r.conn == nil || !r.conn.Conn().IsClosed() || r.ctx.Err() != nil || r.adapter.isClosed() {
+	if err == nil || r.conn == nil || !r.conn.Conn().IsClosed() || r.over() != nil || r.adapter.isClosed() {
 		return err
 	}
+	r.adapter.letGo(r)
 	r.adapter.release(r.conn)
 	r.conn, r.result = nil, nil
 	r.adapter.pool.Reset() // the others that are idle will be lost too
@@ -56,7 +59,7 @@ func (r *rows) start(args []adapters.Arg, keys *adapters.Keys) error {
 }
 
 func (r *rows) try(args []adapters.Arg, keys *adapters.Keys) error {
-	conn, err := r.adapter.acquire(r.ctx)
+	conn, err := r.adapter.acquire(r.ctx, r.until)
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (r *rows) try(args []adapters.Arg, keys *adapters.Keys) error {
 	err = r.run(args, keys)
 	if stale(err) && !conn.Conn().IsClosed() {
 		// The table changed since; the statement is prepared anew, once.
-		delete(stateOf(conn).prepared, r.statement.name)
+		delete(stateOf(conn.Conn()).prepared, r.statement.name)
 		if err = conn.Conn().PgConn().Deallocate(r.ctx, r.statement.name); err == nil {
 			err = r.run(args, keys)
 		}
@@ -82,7 +85,8 @@ func (r *rows) run(args []adapters.Arg, keys *adapters.Keys) error {
 		return err
 	}
 	r.prepared = p
-	r.result = r.conn.Conn().PgConn().ExecStatement(r.ctx, p.description, values, nil, p.formats)
+	// [Adapter.watch] ends it, not the context.
+	r.result = r.conn.Conn().PgConn().ExecStatement(context.Background(), p.description, values, nil, p.formats)
 	if r.row = r.result.NextRow(); r.row {
 		return nil
 	}
@@ -103,10 +107,14 @@ func (r *rows) Next(b *adapters.Batch) error {
 	if r.released {
 		return &adapters.Error{Kind: adapters.Unavailable, Cause: errors.New("the rows are closed")}
 	}
+	if r.begun {
+		r.lookNow() // many batches may come between two looks of [Adapter.watch]
+	}
+	r.begun = true
 	for b.Rows < batchRows && len(b.Data) < batchBytes {
 		if !r.row && !r.result.NextRow() {
 			if _, err := r.result.Close(); err != nil {
-				r.end = r.adapter.mapError(r.ctx, err)
+				r.end = r.fail(err)
 				b.Reset(cells)
 				return r.end
 			}
@@ -187,12 +195,10 @@ func (r *rows) release() {
 		if r.result != nil && r.end == nil {
 			r.giveUp()
 		}
+		r.adapter.letGo(r)
 		r.adapter.release(r.conn)
 	}
-	if r.cancel != nil {
-		r.cancel()
-	}
-	r.adapter.leave(r)
+	r.adapter.leave()
 }
 
 // giveUp ends a result whose rows are not asked for any more, nor how they end.
@@ -207,10 +213,26 @@ func (r *rows) giveUp() {
 	}
 	r.interrupt()
 	_, _ = r.result.Close()
+	r.settle()
+}
+
+// settle lifts an interruption that found the end there already.
+func (r *rows) settle() {
 	if c := r.conn.Conn().PgConn(); !c.IsClosed() {
-		_ = settled(c) // the end was there already, and it lives on
+		_ = settled(c)
 	}
 }
+
+// over is why nobody waits for the fetch any more; nil while somebody does.
+func (r *rows) over() error {
+	if lost := r.lostTo(); lost != nil {
+		return lost
+	}
+	return ended(r.ctx, r.until)
+}
+
+// fail gives an error its kind.
+func (r *rows) fail(err error) error { return r.adapter.mapError(r.over(), err) }
 
 // interrupt ends what waits for the connection, and the connection with it.
 func (r *rows) interrupt() {

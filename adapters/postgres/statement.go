@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -73,24 +74,23 @@ func (s *statement) Fetch(ctx context.Context, args []adapters.Arg, keys *adapte
 	if s.single != nil && keys != nil && keys.Rows == 1 {
 		s, args, keys = s.single, withKey(args, keys), nil
 	}
-	ctx, cancel := a.limited(ctx)
-	r := &rows{ctx: ctx, cancel: cancel, adapter: a, statement: s}
+	r := &rows{ctx: ctx, until: a.until(ctx), adapter: a, statement: s}
 	if err := r.start(args, keys); err != nil {
-		err = a.mapError(ctx, err)
+		err = r.fail(err)
 		r.release()
 		return nil, err
 	}
 	return r, nil
 }
 
-// limited bounds a fetch in time. A deadline of the caller's that ends before
-// needs no context of its own: there is nothing to cancel then, and cancel is
-// nil.
-func (a *Adapter) limited(ctx context.Context) (limited context.Context, cancel context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= a.config.StatementTimeout {
-		return ctx, nil
+// until is when a fetch ends that begins now: in time, and not after the
+// caller's own deadline.
+func (a *Adapter) until(ctx context.Context) time.Time {
+	end := time.Now().Add(a.config.StatementTimeout)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
+		return deadline
 	}
-	return context.WithTimeout(ctx, a.config.StatementTimeout)
+	return end
 }
 
 var errArguments = errors.New("arguments do not fit the shape")
@@ -127,12 +127,14 @@ type connState struct {
 	prepared map[string]*prepared
 	domains  map[uint32]domain
 	clock    uint64
+	// released is when the connection was last in use.
+	released time.Time
 }
 
 const stateKey = "weir"
 
-func stateOf(c *pgxpool.Conn) *connState {
-	data := c.Conn().PgConn().CustomData()
+func stateOf(c *pgx.Conn) *connState {
+	data := c.PgConn().CustomData()
 	if s, ok := data[stateKey].(*connState); ok {
 		return s
 	}
@@ -143,7 +145,7 @@ func stateOf(c *pgxpool.Conn) *connState {
 
 // prepare gives the statement prepared on the connection.
 func (s *statement) prepare(ctx context.Context, c *pgxpool.Conn) (*prepared, error) {
-	state := stateOf(c)
+	state := stateOf(c.Conn())
 	state.clock++
 	if p, ok := state.prepared[s.name]; ok {
 		p.used = state.clock

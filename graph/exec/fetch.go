@@ -107,8 +107,9 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 		}
 	}
 	department := r.e.department(f.Department)
-	ctx, cancel := context.WithDeadline(ctx, r.until(department.timeout))
-	defer cancel()
+	timed := withDeadline(ctx, r.until(department.timeout))
+	defer timed.stop()
+	ctx = timed
 	if err := department.acquire(ctx); err != nil {
 		return err
 	}
