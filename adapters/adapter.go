@@ -66,6 +66,9 @@ type Capabilities struct {
 	Exists      bool   // Exists predicates
 	NestedLimit bool   // limits per parent key
 	MaxKeys     int    // the most key tuples in one fetch; the executor splits above it
+	// Remote: a fetch is an exchange with another process, so that one of several
+	// keys costs less than several of one.
+	Remote bool
 }
 
 // Column is a column with the kind its cells are to have.

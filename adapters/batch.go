@@ -81,3 +81,14 @@ func (b *Batch) EndRow(truth, unknown uint64, parent uint32, keyed bool) {
 	}
 	b.Rows++
 }
+
+// AppendRow appends a row of another batch of as many columns, under a parent of
+// its own.
+func (b *Batch) AppendRow(from *Batch, row int, parent uint32) {
+	for col := range from.Cols {
+		text, null := from.Cell(row, col)
+		b.Data = append(b.Data, text...)
+		b.EndCell(null, from.IsBad(row, col))
+	}
+	b.EndRow(from.True[row], from.Unknown[row], parent, true)
+}

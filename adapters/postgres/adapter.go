@@ -185,7 +185,7 @@ func session(c *pgx.ConnConfig, config Config) {
 
 // Capabilities is part of adapters.Adapter.
 func (*Adapter) Capabilities() adapters.Capabilities {
-	return adapters.Capabilities{Engine: "postgres", Exists: true, NestedLimit: true, MaxKeys: MaxKeys}
+	return adapters.Capabilities{Engine: "postgres", Exists: true, NestedLimit: true, MaxKeys: MaxKeys, Remote: true}
 }
 
 // Compile is part of adapters.Adapter.

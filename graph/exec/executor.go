@@ -128,7 +128,7 @@ func New(cfg Config) (*Executor, error) {
 		e.departments[name] = &department{
 			timeout: orElse(limits.Timeout, orElse(cfg.DefaultDepartment.Timeout, 5*time.Second)),
 			slots:   make(chan struct{}, orElse(limits.Concurrency, orElse(cfg.DefaultDepartment.Concurrency, 32))),
-			maxKeys: adapter.Capabilities().MaxKeys,
+			maxKeys: adapter.Capabilities().MaxKeys, remote: adapter.Capabilities().Remote,
 		}
 	}
 	var err error
@@ -159,6 +159,15 @@ func (e *Executor) Follow(g *plan.Generation) { e.plans.follow(g) }
 
 // Close ends the caches' goroutines. No operation may run any more.
 func (e *Executor) Close() { e.plans.close() }
+
+// Statements is how many statements a department has been sent for requests.
+// Fetches of several requests that travel together are one.
+func (e *Executor) Statements(department string) uint64 {
+	if d := e.department(department); d != nil {
+		return d.statements.Load()
+	}
+	return 0
+}
 
 func (e *Executor) department(name string) *department { return e.departments[name] }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-data/weir/adapters"
@@ -110,6 +111,14 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 	timed := withDeadline(ctx, r.until(department.timeout))
 	defer timed.stop()
 	ctx = timed
+	if keys != nil && keys.Rows == 1 && department.remote {
+		res.asked = true
+		if c, n := f.lane.enter(r.args[f.ID], keys, timed.at); c == nil {
+			defer f.lane.leave(r.e, f)
+		} else if <-c.done; !errors.Is(c.err, errAlone) {
+			return r.receive(f, res, c, n, keys)
+		}
+	}
 	if err := department.acquire(ctx); err != nil {
 		return err
 	}
@@ -213,6 +222,7 @@ func feedingTuples(f *fetchNode, parent *result) map[int32]bool {
 // read runs one statement and keeps its batches. Ordinals of its keys start at
 // base.
 func (r *run) read(ctx context.Context, f *fetchNode, res *result, keys *adapters.Keys, base int) (err error) {
+	r.e.department(f.Department).statements.Add(1)
 	rows, err := f.Statement.Fetch(ctx, r.args[f.ID], keys)
 	if err != nil {
 		return err
@@ -241,11 +251,7 @@ func (r *run) read(ctx context.Context, f *fetchNode, res *result, keys *adapter
 
 // keep checks a batch against the contract and the limits, and indexes it.
 func (r *run) keep(f *fetchNode, res *result, b *adapters.Batch, keys *adapters.Keys, base int) error {
-	cols := len(f.Shape.Columns)
-	if f.Shape.Count {
-		cols = 1
-	}
-	if b.Cols != cols || len(b.Ends) != b.Rows*cols || len(b.True) != b.Rows || len(b.Unknown) != b.Rows {
+	if !f.fits(b) {
 		return errRows
 	}
 	if res.rows+b.Rows > r.e.maxRows || r.bytes.Add(int64(len(b.Data))) > r.e.maxBytes {
@@ -271,6 +277,15 @@ func (r *run) keep(f *fetchNode, res *result, b *adapters.Batch, keys *adapters.
 	res.starts = append(res.starts, res.rows)
 	res.rows += b.Rows
 	return nil
+}
+
+// fits reports whether a batch is one of the fetch's shape.
+func (f *fetchNode) fits(b *adapters.Batch) bool {
+	cols := len(f.Shape.Columns)
+	if f.Shape.Count {
+		cols = 1
+	}
+	return b.Cols == cols && len(b.Ends) == b.Rows*cols && len(b.True) == b.Rows && len(b.Unknown) == b.Rows
 }
 
 // close ends the groups of a keyed result.
@@ -299,7 +314,10 @@ func panicPlace(stack []byte) string {
 type department struct {
 	timeout time.Duration
 	maxKeys int
+	remote  bool // fetches of one key may travel in company
 	slots   chan struct{}
+
+	statements atomic.Uint64 // sent
 }
 
 // acquire waits for a place among the department's running fetches.

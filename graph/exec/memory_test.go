@@ -33,6 +33,7 @@ type memory struct {
 	fetches      atomic.Int64
 	before       func(ctx context.Context, table string) error // may block or fail
 	asked        func(table string, keys *adapters.Keys)       // hears of the keys; nil for nobody
+	refuse       func(ctx context.Context, keys *adapters.Keys) error
 }
 
 type memoryTable struct {
@@ -41,6 +42,7 @@ type memoryTable struct {
 	truth, unknown []uint64 // per row; nil for none
 	where          func(row []string, args []adapters.Arg) bool
 	afterRows      error                 // given instead of io.EOF
+	afterSeveral   error                 // the same, where several keys were asked for
 	spoil          func(*adapters.Batch) // what a source that breaks the contract does
 }
 
@@ -83,6 +85,11 @@ func (s *memoryStatement) Fetch(ctx context.Context, args []adapters.Arg, keys *
 	}
 	if s.source.asked != nil {
 		s.source.asked(s.shape.Table, keys)
+	}
+	if s.source.refuse != nil {
+		if err := s.source.refuse(ctx, keys); err != nil {
+			return nil, err
+		}
 	}
 	out := &memoryRows{statement: s, args: args, keys: keys, limit: -1}
 	if s.shape.Limit != nil {
@@ -148,6 +155,9 @@ func (r *memoryRows) Next(b *adapters.Batch) error {
 	}
 	if s.table.afterRows != nil {
 		return s.table.afterRows
+	}
+	if s.table.afterSeveral != nil && ordinals > 1 {
+		return s.table.afterSeveral
 	}
 	return io.EOF
 }

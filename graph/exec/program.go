@@ -42,6 +42,7 @@ type fetchNode struct {
 	lists    []*rows // that write its rows
 	merge    int     // index of its set in program.merges; -1 when it waits for none
 	rowUse   int     // index in Plan.Uses of the row's own coordinate; -1 for none
+	lane     *lane   // where fetches of one key meet
 }
 
 // object writes one JSON object.
@@ -91,7 +92,7 @@ func compile(p *plan.Plan, document [32]byte) (*program, error) {
 		if f.ID != i || f.Shape == nil || f.Statement == nil || len(f.Args) != len(f.Shape.Params) {
 			return nil, fmt.Errorf("%w: fetch %d is not whole", errPlan, i)
 		}
-		c.fetches = append(c.fetches, fetchNode{Fetch: f, rowUse: rowUse(p, f.Type)})
+		c.fetches = append(c.fetches, fetchNode{Fetch: f, rowUse: rowUse(p, f.Type), lane: &lane{}})
 		switch {
 		case f.Parent == nil:
 			c.roots = append(c.roots, i)

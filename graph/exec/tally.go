@@ -258,6 +258,7 @@ func (r *run) tally(ctx context.Context, f *fetchNode, res *result) (err error) 
 		return nil
 	}
 	t := newTally(f, grows)
+	r.e.department(f.Department).statements.Add(1)
 	rows, err := f.Statement.Fetch(ctx, r.args[f.ID], nil)
 	if err != nil {
 		return err

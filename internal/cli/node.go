@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -131,6 +133,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	}
 	n.closing = append(n.closing, func() error { data.Close(); return nil })
 	n.revisions.Follow(data.Follow)
+	metrics.Register(gateway.DepartmentMetrics(slices.Sorted(maps.Keys(n.adapters)), data.Statements)...)
 	auth, err := n.authenticator(ctx)
 	if err != nil {
 		return err

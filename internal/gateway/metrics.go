@@ -70,6 +70,17 @@ func NewMetrics() *Metrics {
 	return m
 }
 
+// DepartmentMetrics are the figures of departments.
+func DepartmentMetrics(departments []string, statements func(department string) uint64) (out []prometheus.Collector) {
+	for _, d := range departments {
+		out = append(out, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_department_statements_total", Help: "Statements that a department was sent for requests; fetches that travel together are one.",
+			ConstLabels: prometheus.Labels{"department": d},
+		}, func() float64 { return float64(statements(d)) }))
+	}
+	return out
+}
+
 // Register adds figures of another part, as those of the ledger.
 func (m *Metrics) Register(c ...prometheus.Collector) { m.registry.MustRegister(c...) }
 
