@@ -136,6 +136,12 @@ type Shape struct {
 	// row, whatever the table holds. Keys, Order, Limit and Offset are empty
 	// then, and no column is a list or JSON.
 	Tally bool
+	// Newest replaces the rows by one whose only cell is the greatest of the
+	// only column's values, a DateTime; NULL where there is none, and bad
+	// where the source takes something for the greatest that is no DateTime.
+	// An ordinary index on the column serves, so that the table is not read.
+	// Everything else is empty.
+	Newest bool
 }
 
 // Param is the type of an argument.

@@ -43,6 +43,8 @@ type Source struct {
 	// an index in which it searches; to read an index from end to end is not
 	// to search.
 	Explain func(t testing.TB, statement string) string
+	// Scans gives those lines of it that read a table from end to end.
+	Scans func(t testing.TB, statement string) string
 	// Write tries to insert a row into a table, in a session that was made just
 	// as the adapter makes its own. It must fail.
 	Write func(ctx context.Context, table string) error
@@ -153,6 +155,8 @@ func cases() []testCase {
 		{"counts", counts},
 		{"tallies", tallies},
 		{"tallies keep what differs", talliesKeepWhatDiffers},
+		{"newest", newest},
+		{"newest is searched for", newestIsSearchedFor},
 		{"scope bits", scopeBits},
 		{"hostile arguments", hostileArguments},
 		{"arguments beyond a type", argumentsBeyond},

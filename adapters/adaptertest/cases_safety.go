@@ -171,6 +171,7 @@ func unsupportedShapes(t *testing.T, h Harness) {
 	s := h.Create(t, Fixture{Tables: []Table{{Name: "t", Columns: plain(text("a"))}}})
 	a, j := text("a"), adapters.Column{Name: "j", Kind: schema.JSON}
 	l := adapters.Column{Name: "l", Kind: schema.String, List: true}
+	at := adapters.Column{Name: "at", Kind: schema.DateTime}
 	one := []adapters.Param{{}}
 	for name, shape := range map[string]*adapters.Shape{
 		"no table":               {Columns: []adapters.Column{a}},
@@ -196,6 +197,14 @@ func unsupportedShapes(t *testing.T, h Harness) {
 		"tally in order":         {Table: "t", Tally: true, Order: []adapters.Order{{Column: a}}},
 		"tally with limit":       {Table: "t", Tally: true, Limit: bound(1)},
 		"tally and count":        {Table: "t", Tally: true, Count: true},
+		"newest of texts":        {Table: "t", Newest: true, Columns: []adapters.Column{a}},
+		"newest of nothing":      {Table: "t", Newest: true},
+		"newest of two":          {Table: "t", Newest: true, Columns: []adapters.Column{at, at}},
+		"newest of some":         {Table: "t", Newest: true, Columns: []adapters.Column{at}, Where: adapters.Bool(true)},
+		"newest with keys":       {Table: "t", Newest: true, Columns: []adapters.Column{at}, Keys: []adapters.Column{a}},
+		"newest in order":        {Table: "t", Newest: true, Columns: []adapters.Column{at}, Order: []adapters.Order{{Column: at}}},
+		"newest with limit":      {Table: "t", Newest: true, Columns: []adapters.Column{at}, Limit: bound(1)},
+		"newest and tally":       {Table: "t", Newest: true, Columns: []adapters.Column{at}, Tally: true},
 		"negative bound":         {Table: "t", Columns: []adapters.Column{a}, Limit: bound(-1)},
 		"existence of nothing":   {Table: "t", Where: adapters.Exists{Table: "t"}},
 		"existence, odd columns": {Table: "t", Where: adapters.Exists{Table: "t", Outer: []adapters.Column{a, a}, Inner: []adapters.Column{a}}},

@@ -218,7 +218,8 @@ func (s *server) create(t testing.TB, f adaptertest.Fixture) adaptertest.Source 
 	return adaptertest.Source{
 		Adapter: a,
 		InUse:   func() int { return int(a.pool.Stat().AcquiredConns()) },
-		Explain: func(t testing.TB, statement string) string { return s.explain(t, space, statement) },
+		Explain: func(t testing.TB, statement string) string { return searched(s.explain(t, space, statement)) },
+		Scans:   func(t testing.TB, statement string) string { return scanned(s.explain(t, space, statement)) },
 		Write: func(ctx context.Context, table string) error {
 			_, err := a.pool.Exec(ctx, "INSERT INTO "+quoted(t, table)+" DEFAULT VALUES")
 			return err
@@ -297,7 +298,7 @@ func literal(c adaptertest.Column, value adaptertest.Value) string {
 }
 
 // explain asks for the plan that serves all arguments alike.
-func (s *server) explain(t testing.TB, space, statement string) string {
+func (s *server) explain(t testing.TB, space, statement string) []string {
 	t.Helper()
 	s.exec(t, "SET search_path = "+space+", public; SET plan_cache_mode = force_generic_plan; SET jit = off; PREPARE probe AS "+statement)
 	defer s.exec(t, "DEALLOCATE probe")
@@ -318,13 +319,21 @@ func (s *server) explain(t testing.TB, space, statement string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var searched []string
-	for i := 1; i < len(lines); i++ {
-		if strings.Contains(lines[i], "Index Cond:") {
-			searched = append(searched, lines[i-1], lines[i])
+	return lines
+}
+
+func searched(plan []string) string {
+	var out []string
+	for i := 1; i < len(plan); i++ {
+		if strings.Contains(plan[i], "Index Cond:") {
+			out = append(out, plan[i-1], plan[i])
 		}
 	}
-	return strings.Join(searched, "\n")
+	return strings.Join(out, "\n")
+}
+
+func scanned(plan []string) string {
+	return strings.Join(slices.DeleteFunc(plan, func(line string) bool { return !strings.Contains(line, "Seq Scan") }), "\n")
 }
 
 func BenchmarkFetch(b *testing.B) { adaptertest.Benchmark(b, newServer(b).harness()) }

@@ -168,6 +168,12 @@ func (d postgres) keyedCount(r *renderer, p *parts) string {
 		") FROM " + d.keySource(r, p) + " ORDER BY k.o"
 }
 
+// newest: the planner reads the end of an index for max, whatever the index says
+// of NULLs, which it does not for an order with NULLS LAST.
+func (postgres) newest(ref, table, alias string) string {
+	return "SELECT max(" + ref + ") FROM " + table + " AS " + alias
+}
+
 // distinct: equality may ignore case (citext, collations), the scale of a
 // numeric and the sign of zero; the text ignores none of it.
 func (postgres) distinct(ref string, c adapters.Column) string {

@@ -91,6 +91,9 @@ func (r *renderer) statement() (string, error) {
 	if s.Tally && (s.Count || len(s.Keys) > 0 || len(s.Order) > 0 || s.Limit != nil || s.Offset != nil) {
 		return "", unsupported("a tally has no keys, order or bounds, and is no count")
 	}
+	if s.Newest && !newestFits(s) {
+		return "", unsupported("the newest value is one of a column of moments, without anything else")
+	}
 	if len(s.Scopes) > 64 {
 		return "", unsupported("%d scopes, at most 64", len(s.Scopes))
 	}
@@ -121,6 +124,8 @@ func (r *renderer) statement() (string, error) {
 		text = r.dialect.keyedCount(r, p)
 	case len(s.Keys) > 0:
 		text = r.dialect.keyed(r, p)
+	case s.Newest:
+		text = r.dialect.newest(r.ref(p.alias, s.Columns[0]), p.table, p.alias)
 	case s.Tally:
 		text = r.tally(p)
 	case s.Count:
@@ -133,6 +138,14 @@ func (r *renderer) statement() (string, error) {
 		return "", r.err
 	}
 	return text, nil
+}
+
+// newestFits: an aggregate of one column beside which a clause would be passed
+// over in silence.
+func newestFits(s *adapters.Shape) bool {
+	return len(s.Columns) == 1 && s.Columns[0].Kind == schema.DateTime && !s.Columns[0].List &&
+		len(s.Params)+len(s.Keys)+len(s.Scopes)+len(s.Order) == 0 &&
+		s.Where == nil && s.Limit == nil && s.Offset == nil && !s.Count && !s.Tally
 }
 
 // tally groups the rows by everything that is read of them. The inner query

@@ -141,6 +141,9 @@ type dialect interface {
 	window(limit, offset string) string
 	keyed(r *renderer, p *parts) string
 	keyedCount(r *renderer, p *parts) string
+	// newest reads the greatest value of a column of moments, in a way that an
+	// ordinary index serves.
+	newest(ref, table, alias string) string
 	// distinct lists, for a result column and its kind, what must be equal for
 	// its values to be equal to the byte.
 	distinct(ref string, c adapters.Column) string

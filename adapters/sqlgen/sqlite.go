@@ -167,6 +167,18 @@ func (d sqlite) keyedCount(r *renderer, p *parts) string {
 		") FROM " + d.keySource(r) + " ORDER BY k.key"
 }
 
+// newest: the moments are texts with offsets of their own, and an index has them
+// by their texts. Between the greatest text and the greatest moment lie less than
+// three dates, since an offset is less than a day either way: the index finds the
+// first, and what it has from two dates before is compared by value. What is no
+// text of a date has no date before it, so that nothing is newest.
+func (d sqlite) newest(ref, table, alias string) string {
+	moment, collation := collated(ref, adapters.Column{Kind: schema.DateTime})
+	from := " FROM " + table + " AS " + alias
+	return "SELECT max(" + moment + collation + ")" + from +
+		" WHERE " + ref + " >= (SELECT date(substr(max(" + ref + "), 1, 10), '-2 days')" + from + ")"
+}
+
 // distinct: 1 and 1.0 are equal and stored differently.
 func (sqlite) distinct(ref string, _ adapters.Column) string {
 	return "typeof(" + ref + "), " + ref + " COLLATE BINARY"

@@ -98,7 +98,8 @@ func create(t testing.TB, f adaptertest.Fixture) adaptertest.Source {
 	return adaptertest.Source{
 		Adapter: a,
 		InUse:   func() int { return len(a.pool.tokens) },
-		Explain: func(t testing.TB, statement string) string { return explain(t, a, statement) },
+		Explain: func(t testing.TB, statement string) string { return explain(t, a, statement, "SEARCH ") },
+		Scans:   func(t testing.TB, statement string) string { return explain(t, a, statement, "SCAN ") },
 		Write: func(ctx context.Context, table string) error {
 			c, err := a.pool.acquire(ctx)
 			if err != nil {
@@ -228,7 +229,8 @@ func literal(c adapters.Column, value adaptertest.Value) string {
 	}
 }
 
-func explain(t testing.TB, a *Adapter, statement string) string {
+// explain gives the lines of the plan that begin so.
+func explain(t testing.TB, a *Adapter, statement, begin string) string {
 	t.Helper()
 	ctx := context.Background()
 	c, err := a.pool.driver.Open(a.pool.dsn)
@@ -257,7 +259,7 @@ func explain(t testing.TB, a *Adapter, statement string) string {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if detail, _ := row[3].(string); strings.HasPrefix(detail, "SEARCH") {
+		if detail, _ := row[3].(string); strings.HasPrefix(detail, begin) {
 			b.WriteString(detail + "\n")
 		}
 	}
