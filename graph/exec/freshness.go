@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +15,13 @@ import (
 	"github.com/weir-data/weir/schema"
 )
 
-// FreshnessConfig is what a Freshness is made of.
+// restOfFreshness is for how many times as long as a question took its type is
+// not asked for again: a source gives a hundredth of its time at most, also
+// where it must read the whole table.
+const restOfFreshness = 100
+
+// FreshnessConfig is what a Freshness is made of. Report and Slow may be called
+// by several goroutines at once.
 type FreshnessConfig struct {
 	Adapters map[string]adapters.Adapter
 	// Catalogue gives the one in force; it is asked before each round.
@@ -22,25 +31,48 @@ type FreshnessConfig struct {
 	Every, Timeout time.Duration
 	// Now is the clock; time.Now.
 	Now func() time.Time
-	// Report is told of a round that failed for a department; may be nil.
+	// Report is told of a question that failed; may be nil.
 	Report func(department string, err error)
+	// Slow is told, once per type, that a question took so long that it is asked
+	// less often than Every; may be nil.
+	Slow func(t *schema.Type, took, rest time.Duration)
 }
 
 var _ Ages = (*Freshness)(nil)
 
 // Freshness knows how old each department's data is. It asks on a schedule and
 // never on a request's way: per type with @fresh the newest value of the
-// column. A department is as old as the oldest of its types, and stale when one
-// of them is older than declared. Safe for concurrent use.
+// column, less often where that takes the source long. A department is as old as
+// the oldest of its types, and stale when one of them is older than declared.
+// Safe for concurrent use.
 type Freshness struct {
 	cfg  FreshnessConfig
 	ages atomic.Pointer[map[string]age]
+
+	round    sync.Mutex
+	readings map[question]*reading
 }
 
-// age is what one round found. A department is stale from the moment staleAt,
+// age is what is known of a department. It is stale from the moment staleAt,
 // which may lie ahead of the round.
 type age struct {
 	asOf, staleAt time.Time
+}
+
+// question is what a source is asked for a type. Another column is another one.
+type question struct{ department, table, column, name string }
+
+func questionOf(t *schema.Type) question {
+	return question{t.Source.Department, t.Source.Table, t.Fresh.Column, t.Name}
+}
+
+// reading is what the source said last: known when it said anything, and with a
+// moment when there was one.
+type reading struct {
+	newest        time.Time
+	known, moment bool
+	due           time.Time // when it may be asked again
+	slow          bool      // Slow was told
 }
 
 // NewFreshness makes a Freshness that knows nothing before Run.
@@ -51,6 +83,9 @@ func NewFreshness(cfg FreshnessConfig) *Freshness {
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(string, error) {}
+	}
+	if cfg.Slow == nil {
+		cfg.Slow = func(*schema.Type, time.Duration, time.Duration) {}
 	}
 	f := &Freshness{cfg: cfg}
 	f.ages.Store(&map[string]age{})
@@ -81,91 +116,118 @@ func (f *Freshness) Run(ctx context.Context) error {
 	}
 }
 
-// Refresh is one round. A department that cannot be asked keeps what was known
-// of it, which then grows old by the clock.
+// Refresh is one round: it asks for the types whose time has come. What a source
+// does not answer stays as it was known, and grows old by the clock.
 func (f *Freshness) Refresh(ctx context.Context) {
+	f.round.Lock()
+	defer f.round.Unlock()
 	catalogue := f.cfg.Catalogue()
 	if catalogue == nil {
 		return
 	}
-	type found struct {
-		department string
-		age        age
-		any        bool
-		err        error
+	types := f.follow(catalogue)
+	var group sync.WaitGroup
+	for department, list := range types {
+		group.Go(func() { f.ask(ctx, department, list) })
 	}
-	results := make(chan found)
-	for _, name := range catalogue.Departments {
-		go func() {
-			out := found{department: name}
-			out.age, out.any, out.err = f.ask(ctx, catalogue, name)
-			results <- out
-		}()
-	}
+	group.Wait()
 	before, after := *f.ages.Load(), map[string]age{}
-	for range catalogue.Departments {
-		r := <-results
-		switch old, known := before[r.department]; {
-		case r.err != nil:
-			f.cfg.Report(r.department, r.err)
-			if known {
-				after[r.department] = old
-			}
-		case r.any:
-			after[r.department] = r.age
+	for department, list := range types {
+		a, any, complete := f.ageOf(list)
+		if !complete { // without the missing type it may look younger than it is
+			a, any = before[department]
+		}
+		if any {
+			after[department] = a
 		}
 	}
 	f.ages.Store(&after)
 }
 
-// ask reads the newest value per type of a department; any is false when none
-// of its types declares a freshness, or none has rows.
-func (f *Freshness) ask(ctx context.Context, catalogue *schema.Catalogue, department string) (out age, any bool, err error) {
+// follow gives the types that are asked for, by department, each with a reading
+// in f.readings; readings of what is not asked for any more are dropped.
+func (f *Freshness) follow(catalogue *schema.Catalogue) map[string][]*schema.Type {
+	readings, types := map[question]*reading{}, map[string][]*schema.Type{}
+	for _, name := range slices.Sorted(maps.Keys(catalogue.Types)) {
+		t := catalogue.Types[name]
+		department := t.Source.Department
+		if t.Fresh == nil || f.cfg.Adapters[department] == nil {
+			continue
+		}
+		q := questionOf(t)
+		if readings[q] = f.readings[q]; readings[q] == nil {
+			readings[q] = &reading{}
+		}
+		types[department] = append(types[department], t)
+	}
+	f.readings = readings
+	return types
+}
+
+// ask is a department's part of a round. What its time does not suffice for is
+// asked in the next one, when those that took it rest.
+func (f *Freshness) ask(ctx context.Context, department string, types []*schema.Type) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	for _, t := range types {
+		a := f.readings[questionOf(t)]
+		begin := f.cfg.Now()
+		if ctx.Err() != nil || begin.Before(a.due) {
+			continue
+		}
+		newest, moment, err := newest(ctx, f.cfg.Adapters[department], t)
+		end := f.cfg.Now()
+		if err == nil {
+			a.newest, a.moment, a.known = newest, moment, true
+		} else {
+			f.cfg.Report(department, fmt.Errorf("%s: %w", t.Name, err))
+			if !errors.Is(err, &adapters.Error{Kind: adapters.Timeout}) {
+				continue // the source did no work for it
+			}
+		}
+		took := min(end.Sub(begin), f.cfg.Timeout)
+		rest := restOfFreshness * took
+		a.due = end.Add(rest)
+		if rest > f.cfg.Every && !a.slow {
+			a.slow = true
+			f.cfg.Slow(t, took, rest)
+		}
+	}
+}
+
+// ageOf is the age of a department with these types; any is false when none of
+// them has a moment, complete when the source answered for each.
+func (f *Freshness) ageOf(types []*schema.Type) (out age, any, complete bool) {
+	for _, t := range types {
+		a := f.readings[questionOf(t)]
+		within, err := time.ParseDuration(t.Fresh.Within)
+		if !a.known || err != nil { // lint refuses what is no duration
+			return age{}, false, false
+		}
+		if !a.moment {
+			continue
+		}
+		if !any || a.newest.Before(out.asOf) {
+			out.asOf = a.newest
+		}
+		if staleAt := a.newest.Add(within); !any || staleAt.Before(out.staleAt) {
+			out.staleAt = staleAt
+		}
+		any = true
+	}
+	return out, any, true
+}
+
+// newest reads the greatest value of a type's freshness column; false when there
+// is none, or what the source takes for the greatest is no moment.
+func newest(ctx context.Context, source adapters.Adapter, t *schema.Type) (at time.Time, ok bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errPanic
 		}
 	}()
-	source := f.cfg.Adapters[department]
-	if source == nil {
-		return age{}, false, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
-	defer cancel()
-	for _, t := range catalogue.Types {
-		if t.Source.Department != department || t.Fresh == nil {
-			continue
-		}
-		within, err := time.ParseDuration(t.Fresh.Within)
-		if err != nil {
-			return age{}, false, fmt.Errorf("%s: %w", t.Name, err)
-		}
-		newest, ok, err := newest(ctx, source, t)
-		if err != nil {
-			return age{}, false, fmt.Errorf("%s: %w", t.Name, err)
-		}
-		if !ok {
-			continue
-		}
-		staleAt := newest.Add(within)
-		if !any || newest.Before(out.asOf) {
-			out.asOf = newest
-		}
-		if !any || staleAt.Before(out.staleAt) {
-			out.staleAt = staleAt
-		}
-		any = true
-	}
-	return out, any, nil
-}
-
-// newest reads the greatest value of a type's freshness column; false when the
-// table has no row.
-func newest(ctx context.Context, source adapters.Adapter, t *schema.Type) (at time.Time, ok bool, err error) {
-	column := adapters.Column{Name: t.Fresh.Column, Kind: schema.DateTime}
 	statement, err := source.Compile(&adapters.Shape{
-		Table: t.Source.Table, Columns: []adapters.Column{column},
-		Order: []adapters.Order{{Column: column, Desc: true}}, Limit: &adapters.Bound{Param: -1, Plus: 1},
+		Table: t.Source.Table, Columns: []adapters.Column{{Name: t.Fresh.Column, Kind: schema.DateTime}}, Newest: true,
 	})
 	if err != nil {
 		return time.Time{}, false, err

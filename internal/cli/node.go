@@ -108,6 +108,10 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Report: func(department string, err error) {
 			n.log.Warn("the age of a department's data is not known", "department", department, "error", err.Error())
 		},
+		Slow: func(t *schema.Type, took, rest time.Duration) {
+			n.log.Warn("the newest value of a @fresh column takes its source long to find, and is asked for less often: give the column an index",
+				"department", t.Source.Department, "type", t.Name, "table", t.Source.Table, "column", t.Fresh.Column, "took", took, "next", rest)
+		},
 	})
 	n.following = append(n.following, func(ctx context.Context) error {
 		if err := ages.Run(ctx); ctx.Err() == nil {
