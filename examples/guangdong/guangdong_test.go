@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,29 +142,57 @@ func TestTokensFitTheData(t *testing.T) {
 	}
 }
 
-// The example's policy is what its tests say, for every role on every
-// coordinate.
-func TestPolicy(t *testing.T) {
-	read := func(pattern string) []schema.File {
-		names, err := fs.Glob(Files(), pattern)
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%s: %v", pattern, err)
-		}
-		var out []schema.File
-		for _, name := range names {
-			text, err := fs.ReadFile(Files(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, schema.File{Name: name, Text: string(text)})
-		}
-		return out
+// shipped are the example's files whose names fit the pattern.
+func shipped(t *testing.T, pattern string) []schema.File {
+	t.Helper()
+	names, err := fs.Glob(Files(), pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v", pattern, err)
 	}
-	catalogue, found := schema.Load(read("schema/*.graphqls"), schema.Settings{})
+	var out []schema.File
+	for _, name := range names {
+		text, err := fs.ReadFile(Files(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, schema.File{Name: name, Text: string(text)})
+	}
+	return out
+}
+
+func catalogue(t *testing.T) *schema.Catalogue {
+	t.Helper()
+	c, found := schema.Load(shipped(t, "schema/*.graphqls"), schema.Settings{})
 	if found.Failed() {
 		t.Fatal(found)
 	}
-	policy, found := authz.Parse(read("policy/*.csv"))
+	return c
+}
+
+// What is asked for all the time has an index, as departments are told.
+func TestFreshColumnsHaveAnIndex(t *testing.T) {
+	fresh := 0
+	for _, typ := range catalogue(t).Types {
+		if typ.Fresh == nil {
+			continue
+		}
+		fresh++
+		tables := tablesOf(typ.Source.Department)
+		i := slices.IndexFunc(tables, func(x table) bool { return x.name == typ.Source.Table })
+		if i < 0 || !slices.Contains(tables[i].indexes, typ.Fresh.Column) {
+			t.Errorf("%s: no index on %s", typ.Name, typ.Fresh.Column)
+		}
+	}
+	if fresh == 0 {
+		t.Error("no type of the example has @fresh")
+	}
+}
+
+// The example's policy is what its tests say, for every role on every
+// coordinate.
+func TestPolicy(t *testing.T) {
+	catalogue := catalogue(t)
+	policy, found := authz.Parse(shipped(t, "policy/*.csv"))
 	settings := authz.DefaultSettings(catalogue.Levels)
 	settings.Purposes = []string{"newborn-registration", "company-registration", "case-handling", "statistics", "self-service"}
 	found = append(found, authz.Lint(policy, catalogue, settings)...)
@@ -175,7 +204,7 @@ func TestPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	on := policytest.Subject{Table: table, Catalogue: catalogue, Purposes: settings.Purposes, Roles: []string{"operator", "security", "auditor"}}
-	suite, found := policytest.Parse(read("policy/tests/*.txt"), on)
+	suite, found := policytest.Parse(shipped(t, "policy/tests/*.txt"), on)
 	if len(found) > 0 {
 		t.Fatal(found)
 	}

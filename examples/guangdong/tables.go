@@ -53,7 +53,8 @@ func optional(s string) any {
 }
 
 // tablesOf gives a department's tables, each with the columns that people ask by
-// under an index.
+// under an index, and the one of @fresh, whose newest value is asked for all the
+// time.
 func tablesOf(department string) []table {
 	switch department {
 	case "public_security":
@@ -100,7 +101,7 @@ func personTable() table {
 			{"household_number", text},
 			{"updated_at", moment},
 		},
-		key: []string{"id_number"}, indexes: []string{"household_number", "district id_number", "name"},
+		key: []string{"id_number"}, indexes: []string{"household_number", "district id_number", "name", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People, func(i int, row func(...any) bool) bool {
 				p := personAt(i)
@@ -120,7 +121,7 @@ func householdTable() table {
 		columns: []column{
 			{"row_no", integer}, {"number", text}, {"district", text}, {"address", text}, {"size", integer}, {"updated_at", moment},
 		},
-		key: []string{"number"}, indexes: []string{"district"},
+		key: []string{"number"}, indexes: []string{"district", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each((o.People+2)/3, func(h int, row func(...any) bool) bool {
 				p := personAt(3 * h)
@@ -145,7 +146,7 @@ func permitTable() table {
 			{"in_force", boolean},
 			{"updated_at", moment},
 		},
-		key: []string{"number"}, indexes: []string{"holder_id_number", "district"},
+		key: []string{"number"}, indexes: []string{"holder_id_number", "district", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			no := 0
 			return each(o.People, func(i int, row func(...any) bool) bool {
@@ -190,7 +191,7 @@ func birthTable() table {
 			{"issuer", text},
 			{"updated_at", moment},
 		},
-		key: []string{"number"}, indexes: []string{"holder_id_number", "mother_id_number"},
+		key: []string{"number"}, indexes: []string{"holder_id_number", "mother_id_number", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People/3, func(h int, row func(...any) bool) bool {
 				mother, child, r := personAt(3*h), personAt(3*h+2), randomFor(4, h)
@@ -217,7 +218,7 @@ func vaccinationTable() table {
 			{"given_on", date},
 			{"updated_at", moment},
 		},
-		key: []string{"record_id"}, indexes: []string{"person_id_number"},
+		key: []string{"record_id"}, indexes: []string{"person_id_number", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People/3, func(h int, row func(...any) bool) bool {
 				child, r := personAt(3*h+2), randomFor(5, h)
@@ -258,7 +259,7 @@ func companyTable() table {
 			{"legal_rep_id_number", text},
 			{"updated_at", moment},
 		},
-		key: []string{"credit_code"}, indexes: []string{"legal_rep_id_number", "district"},
+		key: []string{"credit_code"}, indexes: []string{"legal_rep_id_number", "district", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People, func(i int, row func(...any) bool) bool {
 				p := personAt(i)
@@ -293,7 +294,7 @@ func licenceTable() table {
 			{"particulars", document},
 			{"updated_at", moment},
 		},
-		key: []string{"number"}, indexes: []string{"holder_id_number", "credit_code"},
+		key: []string{"number"}, indexes: []string{"holder_id_number", "credit_code", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People, func(i int, row func(...any) bool) bool {
 				p := personAt(i)
@@ -327,7 +328,7 @@ func accountTable() table {
 			{"balance", decimal},
 			{"updated_at", moment},
 		},
-		key: []string{"holder_id_number"}, indexes: []string{"district"},
+		key: []string{"holder_id_number"}, indexes: []string{"district", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People, func(i int, row func(...any) bool) bool {
 				p := personAt(i)
@@ -355,7 +356,7 @@ func contributionTable() table {
 			{"received_at", clock},
 			{"updated_at", moment},
 		},
-		key: []string{"holder_id_number", "month"}, indexes: []string{"employer_credit_code"},
+		key: []string{"holder_id_number", "month"}, indexes: []string{"employer_credit_code", "updated_at"},
 		rows: func(o Options) iter.Seq[[]any] {
 			return each(o.People, func(i int, row func(...any) bool) bool {
 				p := personAt(i)
