@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
 )
@@ -22,7 +24,7 @@ func console(c *config.Config, query string) (*gateway.Console, error) {
 				continue
 			}
 			s.Tokens = append(s.Tokens, gateway.ConsoleToken{
-				Token: token, ZH: d.ZH, EN: d.EN, Purposes: c.OpenPurposes(d.Application, d.Purposes),
+				Token: token, ZH: d.ZH, EN: d.EN, Purposes: inOrder(c, c.OpenPurposes(d.Application, d.Purposes)),
 			})
 		}
 	}
@@ -30,3 +32,15 @@ func console(c *config.Config, query string) (*gateway.Console, error) {
 }
 
 const demoFirst = "demo-clerk"
+
+// inOrder puts purposes as the configuration has them: the first is the one that
+// a reader begins with.
+func inOrder(c *config.Config, open []string) []string {
+	var out []string
+	for _, p := range c.Purposes {
+		if slices.Contains(open, p.ID) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}

@@ -190,7 +190,7 @@ func (s *streams) introduce(cfg *config.Config, f demoFlags, at net.Addr, edited
 	p("Tokens (Authorization: Bearer ...) and the purposes open to them (X-Weir-Purpose: ...)\n")
 	for _, token := range sorted(cfg.Tokens.Demo) {
 		d := cfg.Tokens.Demo[token]
-		purposes := strings.Join(cfg.OpenPurposes(d.Application, d.Purposes), ", ")
+		purposes := strings.Join(inOrder(cfg, cfg.OpenPurposes(d.Application, d.Purposes)), ", ")
 		if purposes == "" {
 			purposes = "no purpose"
 		}

@@ -32,7 +32,8 @@ function App({ node }) {
   const [token, setToken] = useState(first?.token ?? "");
   const [purpose, setPurpose] = useState(first?.purposes[0] ?? "");
   const [graph, setGraph] = useState(graphs[0].path);
-  const storage = useMemo(memory, []);
+  // Each graph has its own tabs: a query of one is none of the other.
+  const tabs = useMemo(() => Object.fromEntries(graphs.map((g) => [g.path, memory()])), []);
   const reader = node.tokens.find((t) => t.token === token);
 
   const choose = (next) => {
@@ -105,7 +106,7 @@ function App({ node }) {
         <GraphiQL
           key={`${graph} ${token ? "reader" : "nobody"}`}
           fetcher={fetcher}
-          storage={storage}
+          storage={tabs[graph]}
           defaultQuery={graph === "/graphql" ? node.query : node.controlQuery}
           isHeadersEditorEnabled={false}
           shouldPersistHeaders={false}
