@@ -189,7 +189,7 @@ func startDemo(t *testing.T) (address, state string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, state = listener.Addr().String(), filepath.Join(t.TempDir(), "demo")
+	address, state = listener.Addr().String(), filepath.Join(t.TempDir(), "weir-demo")
 	_ = listener.Close()
 	demo := exec.Command(binary, "demo", "--listen", address, "--state", state, "--people", "300") //nolint:gosec,noctx // ended by a signal below
 	if err := demo.Start(); err != nil {
