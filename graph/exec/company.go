@@ -30,8 +30,12 @@ import (
 
 const (
 	// atOnce is how many fetches of one key of a statement are under way before
-	// others wait for company.
-	atOnce = 4
+	// others wait for company. That costs who waits the rest of one fetch, which is
+	// less than the commit of his record takes.
+	atOnce = 2
+	// slow is how long a fetch takes of which nobody waits for the rest: there the
+	// exchange is the smaller part.
+	slow = 10 * time.Millisecond
 	// mostCompany is how many travel together.
 	mostCompany = 64
 	// apart is how long nobody waits for company after one was dissolved.
@@ -43,8 +47,9 @@ const (
 type lane struct {
 	mu      sync.Mutex
 	running int
-	waiting *company  // nil when nobody waits
-	closed  time.Time // until when nobody waits; zero for now
+	waiting *company      // nil when nobody waits
+	closed  time.Time     // until when nobody waits; zero for now
+	took    time.Duration // the last fetch that went alone
 }
 
 // company is several fetches in one.
@@ -67,7 +72,7 @@ var errAlone = errors.New("fetches do not fit together")
 func (l *lane) enter(args []adapters.Arg, key *adapters.Keys, until time.Time) (*company, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.running >= atOnce && l.open() {
+	if l.running >= atOnce && l.took < slow && l.open() {
 		if l.waiting == nil {
 			l.waiting = &company{args: args, until: until, keys: adapters.Keys{Cols: key.Cols}, done: make(chan struct{})}
 		}
@@ -89,12 +94,12 @@ func (l *lane) dissolve() {
 	l.closed = time.Now().Add(apart)
 }
 
-// leave ends what enter began. Those who wait set out, if they do, in a
+// leave ends what enter began, for a fetch that began at that moment. Those who wait set out, if they do, in a
 // goroutine of their own: nobody works off what others asked before his answer.
-func (l *lane) leave(e *Executor, f *fetchNode) {
-	if c := l.next(); c != nil {
+func (l *lane) leave(e *Executor, f *fetchNode, began time.Time) {
+	if c := l.next(time.Since(began)); c != nil {
 		go func() {
-			for ; c != nil; c = l.next() {
+			for ; c != nil; c = l.next(0) {
 				e.travel(f, c)
 			}
 		}()
@@ -102,9 +107,13 @@ func (l *lane) leave(e *Executor, f *fetchNode) {
 }
 
 // next gives the company that sets out in the place of what ended; nil for none.
-func (l *lane) next() *company {
+// took is how long that was alone under way, 0 for a company.
+func (l *lane) next(took time.Duration) *company {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if took > 0 {
+		l.took = took
+	}
 	c := l.waiting
 	if l.waiting = nil; c == nil {
 		l.running--

@@ -322,6 +322,21 @@ func TestCompanyIsBounded(t *testing.T) {
 	}
 }
 
+// TestNoCompanyOfSlowFetches: nobody waits for the rest of a fetch that takes long.
+func TestNoCompanyOfSlowFetches(t *testing.T) {
+	c := newQueue(t, nil)
+	for took, waiting := range map[time.Duration]int{slow: 0, slow - 1: len(holders)} {
+		c.free = make(chan struct{})
+		c.lane.running++
+		if c.lane.next(took) != nil {
+			t.Fatal("somebody waited already")
+		}
+		for i, a := range c.rush(holders[:5], north, min(waiting, 5)) {
+			check(t, fmt.Sprint("files of ", holders[i]), a.data, filesOf(holders[i], "north"))
+		}
+	}
+}
+
 // TestCompanyAtRandom: whoever comes when, from wherever.
 func TestCompanyAtRandom(t *testing.T) {
 	c := newQueue(t, nil)

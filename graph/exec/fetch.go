@@ -114,7 +114,7 @@ func (r *run) guarded(ctx context.Context, f *fetchNode, res *result) (err error
 	if keys != nil && keys.Rows == 1 && department.remote {
 		res.asked = true
 		if c, n := f.lane.enter(r.args[f.ID], keys, timed.at); c == nil {
-			defer f.lane.leave(r.e, f)
+			defer f.lane.leave(r.e, f, time.Now())
 		} else if <-c.done; !errors.Is(c.err, errAlone) {
 			return r.receive(f, res, c, n, keys)
 		}
