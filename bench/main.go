@@ -66,7 +66,7 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d rounds of %v each, in turns; medians. Everything on in weir: signed token, decisions, two masked fields, ledger with fsync; its request log is off, as hand has none (this disk's fsync: %v).\n", rounds, duration, fsync.Round(time.Microsecond))
+	fmt.Fprintf(out, "%d rounds of %v each, in turns; medians. Everything on in weir: signed token, decisions, two masked fields, ledger with fsync; its request log is off, as hand has none; look-ups by key of several requests go to PostgreSQL as one statement, which neither hand nor gqlgen does (this disk's fsync: %v).\n", rounds, duration, fsync.Round(time.Microsecond))
 	fmt.Fprintf(out, "on/off and p99+ compare weir with a weir built without records, which exists for this table alone: no tags, record, sync, tree and index. p99+ is under all the load that each can take, p99+ at 70%% where both are asked for as many answers a second, 70%% of what weir with records can take. The index of the records works in short turns while there is load and catches up when there is less: every turn waits until it has, and later is the processor time that this takes, as a part of what the answers took.\n\n")
 	table := printed(out)
 	var resident float64

@@ -23,7 +23,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	pool := flag.Int("pool", 16, "connections per database")
 	flag.Parse()
-	debug.SetGCPercent(400) // as weir does
+	debug.SetGCPercent(400) // weir, whose memory is held to a budget, has 300
 	if err := run(*listen, *pool); err != nil {
 		fmt.Fprintln(os.Stderr, "gqlgen:", err)
 		os.Exit(1)

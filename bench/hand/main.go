@@ -1,6 +1,8 @@
 // Command hand is the limit that Weir is measured against: what a good engineer
 // writes for exactly these five queries with net/http and pgx, with the same
-// fetches and the same two masks, and with no tokens, decisions or ledger.
+// fetches and the same two masks, and with no tokens, decisions or ledger. Each
+// request has its own statements: to send those of several requests as one, as
+// weir does with look-ups by key, is not what one writes by hand.
 package main
 
 import (
@@ -29,7 +31,7 @@ func main() {
 	pool := flag.Int("pool", 16, "connections per database")
 	extensions := flag.String("extensions", "", "file with the extensions of each workload, by its name")
 	flag.Parse()
-	debug.SetGCPercent(400) // as weir does
+	debug.SetGCPercent(400) // weir, whose memory is held to a budget, has 300
 	if err := run(*listen, *pool, *extensions); err != nil {
 		fmt.Fprintln(os.Stderr, "hand:", err)
 		os.Exit(1)
