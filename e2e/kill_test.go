@@ -120,7 +120,7 @@ func (k *killing) round(round int, step string, after time.Duration) {
 			select {
 			case err := <-s.exited:
 				s.exited <- err
-			case <-time.After(4 * time.Second): // it did not come that often: as good a time as any
+			case <-time.After(15 * time.Second): // it did not come that often: as good a time as any
 			}
 		}
 		s.kill()
