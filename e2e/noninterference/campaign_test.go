@@ -14,24 +14,32 @@ import (
 // campaign runs worlds side by side and counts what was tried.
 type campaign struct {
 	rigs   []*rig
+	stops  *stops
+	log    func(format string, args ...any)
 	seed   uint64
 	trials atomic.Int64
 	next   atomic.Uint64 // world
 
-	mu      sync.Mutex
-	data    int // answers with rows
-	changes int
-	queries map[string]int
-	codes   map[string]int
-	hits    map[hit]int
+	mu       sync.Mutex
+	data     int // answers with rows
+	changes  int
+	repeated int // worlds, after a stop
+	queries  map[string]int
+	codes    map[string]int
+	hits     map[hit]int
 }
 
 func newCampaign(t *testing.T, engines func() [2]engine, workers int) *campaign {
 	t.Helper()
-	c := &campaign{seed: seed(), queries: map[string]int{}, codes: map[string]int{}, hits: map[hit]int{}}
+	c := &campaign{log: t.Logf, seed: seed(), queries: map[string]int{}, codes: map[string]int{}, hits: map[hit]int{}}
 	for range workers {
 		c.rigs = append(c.rigs, newRig(t, engines()))
 	}
+	var beating []engine
+	for _, r := range c.rigs {
+		beating = append(beating, r.sides[0].engine, r.sides[1].engine)
+	}
+	c.stops = watchStops(t, beating...)
 	c.next.Store(number("WEIR_FROM", 0))
 	t.Logf("WEIR_SEED=%d WEIR_FROM=%d", c.seed, c.next.Load())
 	return c
@@ -67,8 +75,30 @@ func (c *campaign) run(t *testing.T, trials int) {
 	}
 }
 
-// world runs the sessions of one.
+// world runs the sessions of one, and once more those that a stop interrupted.
 func (c *campaign) world(r *rig, number uint64) error {
+	counted := uint64(0)
+	for repeats := 0; ; repeats++ {
+		begin := c.stops.now()
+		err := c.attempt(r, number, &counted)
+		stop, yes := c.stops.interrupted(begin, err)
+		if !yes {
+			return err
+		}
+		if repeats == mostRepeats {
+			return fmt.Errorf("%d stops: %w", repeats, err)
+		}
+		c.log("stopped for %.1f s; what failed meanwhile is run again, from the world's beginning: %v", stop.Seconds(), err)
+		c.mu.Lock()
+		c.repeated++
+		c.mu.Unlock()
+		c.stops.over()
+	}
+}
+
+// attempt runs the sessions of a world from the first, so that caches are what
+// they were. The first ones that are counted are not counted again.
+func (c *campaign) attempt(r *rig, number uint64, counted *uint64) error {
 	w := newWorld(c.seed, number)
 	st, err := r.stage(w)
 	if err != nil {
@@ -76,18 +106,43 @@ func (c *campaign) world(r *rig, number uint64) error {
 	}
 	defer st.close()
 	for n := range uint64(sessionsPerWorld) {
-		ss := r.newSession(w, n)
-		d, err := st.run(ss, ss.second, c.count)
-		if err != nil {
-			return fmt.Errorf("seed %d, world %d, session %d: %w", c.seed, number, n, err)
+		if err := c.session(st, n, counted); err != nil {
+			return fmt.Errorf("seed %d, world %d, session %d, %w", c.seed, number, n, err)
 		}
-		if d != nil {
-			return fmt.Errorf("seed %d, world %d, session %d, after %d trials:\n%s", c.seed, number, n, c.trials.Load()+1, st.explain(ss, d))
-		}
-		c.mu.Lock()
-		c.changes += len(ss.changes)
-		c.mu.Unlock()
 	}
+	return nil
+}
+
+// session runs one of a stage's world.
+func (c *campaign) session(st *stage, n uint64, counted *uint64) error {
+	type pair struct {
+		step *step
+		a    answer
+	}
+	var pairs []pair
+	begin, ss := c.stops.now(), st.rig.newSession(st.w, n)
+	d, err := st.run(ss, ss.second, func(s *step, a answer) { pairs = append(pairs, pair{s, a}) })
+	if err != nil {
+		return err
+	}
+	if d != nil && d.late && c.stops.since(begin) > 0 {
+		return fmt.Errorf("request %d: %w: %s\n%s\n%s", d.step, errLate, ss.steps[d.step].describe(), d.a.raw, d.b.raw)
+	}
+	if n >= *counted {
+		for _, p := range pairs {
+			c.count(p.step, p.a)
+		}
+	}
+	if d != nil {
+		return fmt.Errorf("after %d trials:\n%s", c.trials.Load()+1, st.explain(ss, d))
+	}
+	if n < *counted {
+		return nil
+	}
+	*counted = n + 1
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes += len(ss.changes)
 	return nil
 }
 
@@ -112,8 +167,8 @@ func (c *campaign) count(st *step, a answer) {
 }
 
 func (c *campaign) summary() string {
-	return fmt.Sprintf("%d trials, %d with rows, %d cells and rows redrawn, 0 differing\nqueries %v\nfirst codes %v\n%s",
-		c.trials.Load(), c.data, c.changes, c.queries, c.codes, c.table())
+	return fmt.Sprintf("%d trials, %d with rows, %d cells and rows redrawn, 0 differing; %d worlds run again after a stop\nqueries %v\nfirst codes %v\n%s",
+		c.trials.Load(), c.data, c.changes, c.repeated, c.queries, c.codes, c.table())
 }
 
 // table prints how often each operator met each decision, by position.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -103,7 +104,16 @@ type completeness struct {
 	watch   *watch
 	view    databaseView
 	records *lineage.Reader
+	stops   *stops
+	log     func(format string, args ...any)
 
+	tally
+	repeated int  // worlds, after a stop
+	behind   bool // records of what a stop interrupted may still come
+}
+
+// tally counts operations and what was seen of them.
+type tally struct {
 	operations, refused, statements int
 	looked                          int // operations of which all is known that was read
 	reads, claims, really           int // columns: read; claimed by records; both
@@ -112,6 +122,16 @@ type completeness struct {
 	// all uses of the kind would have been found incomplete.
 	noticed map[lineage.UseKind]int
 	queries map[string]int
+}
+
+func newTally() tally {
+	return tally{unasked: map[string]int{}, noticed: map[lineage.UseKind]int{}, queries: map[string]int{}}
+}
+
+// clone is what an interrupted world is set back to.
+func (t tally) clone() tally {
+	t.unasked, t.noticed, t.queries = maps.Clone(t.unasked), maps.Clone(t.noticed), maps.Clone(t.queries)
+	return t
 }
 
 func newCompleteness(t *testing.T, e engine, view databaseView) *completeness {
@@ -124,7 +144,7 @@ func newCompleteness(t *testing.T, e engine, view databaseView) *completeness {
 	c := &completeness{
 		seed: seed(), from: number("WEIR_FROM", 0), rig: &rig{ring: ring, loose: loose}, side: sd, watch: w, view: view,
 		records: lineage.NewReader(lineage.Folder{Dir: sd.ledger, Reading: ring.Box("reading")}, 0),
-		unasked: map[string]int{}, noticed: map[lineage.UseKind]int{}, queries: map[string]int{},
+		stops:   watchStops(t, e), log: t.Logf, tally: newTally(),
 	}
 	t.Cleanup(c.records.Close)
 	t.Logf("WEIR_SEED=%d WEIR_FROM=%d", c.seed, c.from)
@@ -139,13 +159,13 @@ func (c *completeness) run(t *testing.T, operations int) {
 		if err := c.world(n); err != nil {
 			t.Fatalf("seed %d, world %d, after %d operations: %v", c.seed, n, c.operations, err)
 		}
-		if before/10_000 != c.operations/10_000 {
+		if before/progress != c.operations/progress {
 			t.Logf("%d operations, none incomplete; to go on from here: WEIR_SEED=%d WEIR_FROM=%d", c.operations, c.seed, n+1)
 		}
 	}
 	precision := float64(c.really) / float64(max(1, c.claims))
-	t.Logf("%d operations, %d refused, %d statements; of %d operations: %d columns read, all of them recorded; %d claimed, %d of them read: precision %.4f\nqueries %v\nwould have been noticed without the uses of a kind: %v\nclaimed and not read: %v",
-		c.operations, c.refused, c.statements, c.looked, c.reads, c.claims, c.really, precision, c.queries, c.noticed, c.unasked)
+	t.Logf("%d operations, %d refused, %d statements; of %d operations: %d columns read, all of them recorded; %d claimed, %d of them read: precision %.4f; %d worlds run again after a stop\nqueries %v\nwould have been noticed without the uses of a kind: %v\nclaimed and not read: %v",
+		c.operations, c.refused, c.statements, c.looked, c.reads, c.claims, c.really, precision, c.repeated, c.queries, c.noticed, c.unasked)
 	if c.looked == 0 || c.reads < c.looked {
 		t.Errorf("%d columns read in %d operations: too few to mean anything", c.reads, c.looked)
 	}
@@ -159,7 +179,28 @@ func (c *completeness) run(t *testing.T, operations int) {
 	}
 }
 
+// world looks at the operations of one, and once more when a stop interrupted
+// them.
 func (c *completeness) world(n uint64) error {
+	before := c.clone()
+	for repeats := 0; ; repeats++ {
+		begin := c.stops.now()
+		err := c.attempt(n)
+		stop, yes := c.stops.interrupted(begin, err)
+		if !yes {
+			return err
+		}
+		if repeats == mostRepeats {
+			return fmt.Errorf("%d stops: %w", repeats, err)
+		}
+		c.log("seed %d, world %d: stopped for %.1f s; the world is run again: %v", c.seed, n, stop.Seconds(), err)
+		c.repeated++
+		c.behind, c.tally = true, before.clone()
+		c.stops.over()
+	}
+}
+
+func (c *completeness) attempt(n uint64) error {
 	w := newWorld(c.seed, n)
 	if err := c.side.engine.tables(w); err != nil {
 		return err
@@ -220,17 +261,14 @@ var errIncomplete = errors.New("the record is not complete")
 
 // hold compares the record of an answer with what the database saw.
 func (c *completeness) hold(step *step, a answer) error {
-	e, err := c.records.Next()
-	if err != nil {
-		return fmt.Errorf("no record: %w", err)
-	}
-	if !strings.Contains(a.raw, strconv.Quote(e.Position.String())) {
-		return fmt.Errorf("the next record is %s, which is not the answer's", e.Position)
-	}
-	if _, err := c.records.Next(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("more than one record: %w", err)
-	}
 	statements := c.watch.take()
+	e, err := c.record(a)
+	if err != nil {
+		if lateCodes(a) != "" {
+			return fmt.Errorf("%w: %w", errLate, err)
+		}
+		return err
+	}
 	c.operations++
 	c.statements += len(statements)
 	c.queries[step.expecting]++
@@ -242,6 +280,9 @@ func (c *completeness) hold(step *step, a answer) error {
 	}
 	recorded, claimed := columnsOf(&e.Record)
 	read, whole, err := c.view.read(statements, recorded)
+	if lateSource(err) {
+		return fmt.Errorf("%w: %w", errLate, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -265,6 +306,30 @@ func (c *completeness) hold(step *step, a answer) error {
 		}
 	}
 	return nil
+}
+
+// record reads the one record of an answer.
+func (c *completeness) record(a answer) (lineage.Entry, error) {
+	e, err := c.records.Next()
+	for c.behind && err == nil && !of(e, a) {
+		e, err = c.records.Next()
+	}
+	if err != nil {
+		return e, fmt.Errorf("no record: %w", err)
+	}
+	if !of(e, a) {
+		return e, fmt.Errorf("the next record is %s, which is not the answer's", e.Position)
+	}
+	c.behind = false
+	if _, err := c.records.Next(); !errors.Is(err, io.EOF) {
+		return e, fmt.Errorf("more than one record: %w", err)
+	}
+	return e, nil
+}
+
+// of tells whether the record is the answer's.
+func of(e lineage.Entry, a answer) bool {
+	return strings.Contains(a.raw, strconv.Quote(e.Position.String()))
 }
 
 // columnsOf gives the columns that a record names, and those of them that it

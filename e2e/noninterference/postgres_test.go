@@ -19,6 +19,7 @@ import (
 type postgresEngine struct {
 	url   string
 	conn  *pgx.Conn
+	alive *pgx.Conn // for pulse alone
 	kept  map[string]adapters.Adapter
 	known []string
 }
@@ -49,8 +50,12 @@ func newPostgres(tb testing.TB, side string) engine {
 	if e.conn, err = pgx.Connect(ctx, own); err != nil {
 		tb.Fatal(err)
 	}
+	if e.alive, err = pgx.Connect(ctx, own); err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(func() {
 		_ = e.conn.Close(ctx)
+		_ = e.alive.Close(ctx)
 		if _, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			tb.Error(err)
 		}
@@ -70,6 +75,11 @@ func newPostgres(tb testing.TB, side string) engine {
 }
 
 func (e *postgresEngine) adapters() map[string]adapters.Adapter { return e.kept }
+
+func (e *postgresEngine) pulse(ctx context.Context) error {
+	_, err := e.alive.Exec(ctx, "SELECT 1")
+	return err
+}
 
 func (e *postgresEngine) tables(w *world) error {
 	var b strings.Builder

@@ -55,6 +55,9 @@ type engine interface {
 	// rows replaces all rows. Their order in a table is drawn: it means nothing.
 	rows(w *world, db database, s source) error
 	adapters() map[string]adapters.Adapter
+	// pulse returns when the engine is alive. It waits for no row and no lock,
+	// and runs beside all else.
+	pulse(ctx context.Context) error
 }
 
 // planCacheBytes holds the programs of some worlds.

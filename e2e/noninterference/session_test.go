@@ -237,6 +237,7 @@ func (st *stage) closeSide(i int) {
 type difference struct {
 	step int
 	a, b answer
+	late bool // a time limit that passed can be why
 }
 
 var errStep = errors.New("a request cannot be built")
@@ -246,6 +247,7 @@ var errStep = errors.New("a request cannot be built")
 func (st *stage) run(ss *session, second database, seen func(*step, answer)) (*difference, error) {
 	st.sessions++
 	names := [2]*naming{newNaming(), newNaming()}
+	late := false
 	for i, db := range [2]database{ss.first, second} {
 		sd := st.rig.sides[i]
 		// The rows lie in another order on each side.
@@ -281,12 +283,13 @@ func (st *stage) run(ss *session, second database, seen func(*step, answer)) (*d
 			}
 			answers[i] = names[i].take(n, step.watched, sd.serve(r))
 		}
+		a, b := answers[0], answers[1]
+		late = late || step.late(a, b)
 		if !step.watched {
 			continue
 		}
-		a, b := answers[0], answers[1]
 		if a.status != b.status || a.headers != b.headers || a.body != b.body {
-			return &difference{n, a, b}, nil
+			return &difference{n, a, b, late}, nil
 		}
 		if seen != nil {
 			seen(step, a)

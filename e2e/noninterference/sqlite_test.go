@@ -53,6 +53,9 @@ func newSQLite(tb testing.TB) engine {
 
 func (e *sqliteEngine) adapters() map[string]adapters.Adapter { return e.kept }
 
+// pulse: SQLite lives in the process.
+func (e *sqliteEngine) pulse(context.Context) error { return nil }
+
 func (e *sqliteEngine) tables(w *world) error {
 	var b strings.Builder
 	for _, t := range e.known {
