@@ -3,6 +3,7 @@ package exec
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,6 +62,34 @@ func TestAggregatesAreBounded(t *testing.T) {
 	w.executor.aggregates.MaxRows, w.executor.maxBytes = 1_000, 4_000
 	if got := codes(t, w, "statistician", "{ a: peopleAggregate { group { district } count } }", nil); got != string(plan.LimitExceeded) {
 		t.Errorf("200 persons in 4,000 bytes: %s", got)
+	}
+}
+
+// At most as many groups are shown as a list may have rows, the first ones, and
+// the answer says that there are more.
+func TestMoreGroupsThanAreShown(t *testing.T) {
+	most := plan.DefaultLimits().MaxLimit
+	for _, c := range []struct {
+		people    int
+		truncated bool
+	}{{most - 1, false}, {most, false}, {most + 1, true}, {2*most + 3, true}} {
+		people := make([]citizen, c.people)
+		for i := range people {
+			people[i].id = strconv.Itoa(10_000 + i)
+		}
+		w := census(t, people, nil)
+		got := w.groups(t, "auditor", "{ a: peopleAggregate { group { id } count } }")
+		if len(got) != min(c.people, most) {
+			t.Errorf("%d groups are shown of %d", len(got), c.people)
+		}
+		for i, g := range got {
+			if shown, _ := g["group"].(map[string]any); shown["id"] != people[i].id {
+				t.Fatalf("group %d of %d is %v, want %s", i, c.people, shown["id"], people[i].id)
+			}
+		}
+		if said := strings.Contains(string(w.last.Reads.Extension), `"truncated":["a"]`); said != c.truncated {
+			t.Errorf("of %d groups it is said: %s", c.people, w.last.Reads.Extension)
+		}
 	}
 }
 
