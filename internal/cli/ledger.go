@@ -117,6 +117,9 @@ With --reading-key it also reads every record whose key has not been dropped, an
 checks that each says what its frame commits to. Whoever has no reading key can
 check everything but that.
 
+An act of retention that dropped a data key before its records were three years
+old is found, whoever signed it.
+
 With --auditor and --officer, once for each officer and each key that he ever
 had, it also checks that every data key that was dropped was dropped by an act
 that one of each office signed. Get these keys from the officers themselves: who

@@ -48,6 +48,7 @@ func TestDrop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clock = due
 	if err := n.log.Drop(t.Context(), act, told); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +109,9 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// due is from when on the key of August 2023 may be dropped.
+var due = time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
+
 func officer(t *testing.T) ed25519.PrivateKey {
 	t.Helper()
 	return must(approval.NewKey(rand.Reader))
@@ -167,10 +171,13 @@ func TestActSigned(t *testing.T) {
 		"by two of one office": {func(k lineage.KeyID) string {
 			return signedAct(k, nil, zhao, mark(approval.OfficeAuditor, "qian", another))
 		}, of("zhao", auditor), of("li", security), "does not bear", "does not bear"},
-		"of another ledger":            {changed(func(a *approval.Act) { a.Origin = "node-b" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
-		"of another month":             {changed(func(a *approval.Act) { a.Month = "2023-07" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
-		"of another level":             {changed(func(a *approval.Act) { a.Level = 2 }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
-		"of another key":               {changed(func(a *approval.Act) { a.Key = strings.Repeat("0", 32) }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another ledger": {changed(func(a *approval.Act) { a.Origin = "node-b" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another month":  {changed(func(a *approval.Act) { a.Month = "2023-07" }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another level":  {changed(func(a *approval.Act) { a.Level = 2 }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"of another key":    {changed(func(a *approval.Act) { a.Key = strings.Repeat("0", 32) }), of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
+		"that expires never": {func(k lineage.KeyID) string {
+			return strings.Replace(both(k), "2026-12-01T08:00:00Z", "never", 1)
+		}, of("zhao", auditor), of("li", security), "does not say when it expires", "does not say when it expires"},
 		"a text that is no act at all": {func(lineage.KeyID) string { return "an act\n" }, of("zhao", auditor), of("li", security), "drops this key", "drops this key"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,9 +185,9 @@ func TestActSigned(t *testing.T) {
 			clock := time.Date(2023, 8, 31, 23, 0, 0, 0, time.UTC)
 			n := open(t, dir, func(lc *lineage.Config, _ *Config) { lc.Clock = func() time.Time { return clock } })
 			n.append(3)
-			clock = clock.Add(2 * time.Hour)
-			act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock) - 1, Level: 3}, Key: must(lineage.Keys(lineage.Folder{Dir: dir}))[0].Key}
+			act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock), Level: 3}, Key: must(lineage.Keys(lineage.Folder{Dir: dir}))[0].Key}
 			act.Text = test.text(act.Key)
+			clock = due
 			if err := n.log.Drop(t.Context(), act, act.Record()); err != nil {
 				t.Fatal(err)
 			}
@@ -218,6 +225,110 @@ func TestActSigned(t *testing.T) {
 		if _, err := verify.Folder(t.Context(), t.TempDir(), o); !errors.Is(err, verify.ErrInput) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestActInTime: the verifier finds an act that dropped a key before its records
+// were three years old, by what was signed and by the record that says so; with
+// the keys' folder and without, whoever can read the records.
+func TestActInTime(t *testing.T) {
+	zhao, li := mark(approval.OfficeAuditor, "zhao", officer(t)), mark(approval.OfficeSecurity, "li", officer(t))
+	until := func(when time.Time) func(*approval.Act) { return func(a *approval.Act) { a.Expires = when } }
+	early := "the records of 2023-08 are kept until 2026-09-01, and 2023-08.3 was dropped in 2026-08"
+	for name, test := range map[string]struct {
+		dropped       time.Time
+		expires       time.Time
+		want, keyless string // what is found, with the keys' folder and without
+	}{
+		"in time":                   {due, due.Add(time.Hour), "", ""},
+		"years later":               {due.AddDate(7, 0, 0), due.AddDate(7, 1, 0), "", ""},
+		"a second early":            {due.Add(-time.Second), due.Add(time.Hour), early, early},
+		"in the month after":        {due.AddDate(-3, 0, 0), due.Add(time.Hour), "dropped in 2023-09", "dropped in 2023-09"},
+		"by an act that was over":   {due, due, "it expired at 2026-09-01T00:00:00Z, and the records of 2023-08 are kept until 2026-09-01", ""},
+		"by one that was over long": {due, due.AddDate(-1, 0, 0), "it expired at 2025-09-01T00:00:00Z", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(inMemory(t), "ledger")
+			clock := time.Date(2023, 8, 31, 23, 0, 0, 0, time.UTC)
+			n := open(t, dir, func(lc *lineage.Config, _ *Config) { lc.Clock = func() time.Time { return clock } })
+			n.append(3)
+			act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock), Level: 3}, Key: must(lineage.Keys(lineage.Folder{Dir: dir}))[0].Key}
+			act.Text = signedAct(act.Key, until(test.expires), zhao, li)
+			clock = test.dropped
+			if err := n.log.Drop(t.Context(), act, act.Record()); err != nil {
+				t.Fatal(err)
+			}
+			n.proven(n.append(1))
+			n.close()
+			holds := func(what, want string, o verify.Options) {
+				t.Helper()
+				o.Key = n.key.Public()
+				_, err := verify.Folder(t.Context(), dir, o)
+				var found *verify.TamperError
+				if want == "" && err != nil || want != "" && (!errors.As(err, &found) || !strings.Contains(found.Reason, want)) {
+					t.Errorf("%s: %v, want %q", what, err, want)
+				}
+			}
+			holds("without the reading key", test.want, verify.Options{})
+			holds("with it", test.want, verify.Options{ReadingKey: readingText(t, dir)})
+			if err := os.RemoveAll(filepath.Join(dir, lineage.KeysFolder)); err != nil {
+				t.Fatal(err)
+			}
+			holds("without the keys' folder", test.keyless, verify.Options{})
+		})
+	}
+}
+
+// TestActIsSaid: the frame of an act stands behind the record that says it.
+func TestActIsSaid(t *testing.T) {
+	const dropFrame = 9
+	drop := func(t *testing.T, told func(*lineage.Act) *lineage.Record) (dir, key string) {
+		dir = filepath.Join(inMemory(t), "ledger")
+		clock := time.Date(2023, 8, 31, 23, 0, 0, 0, time.UTC)
+		n := open(t, dir, func(lc *lineage.Config, _ *Config) { lc.Clock = func() time.Time { return clock } })
+		n.append(3)
+		act := lineage.Act{Name: lineage.KeyName{Month: lineage.MonthOf(clock), Level: 3}, Key: must(lineage.Keys(lineage.Folder{Dir: dir}))[0].Key}
+		act.Text = signedAct(act.Key, nil, mark(approval.OfficeAuditor, "zhao", officer(t)), mark(approval.OfficeSecurity, "li", officer(t)))
+		clock = due
+		if err := n.log.Drop(t.Context(), act, told(&act)); err != nil {
+			t.Fatal(err)
+		}
+		n.proven(n.append(1))
+		n.close()
+		return dir, n.key.Public()
+	}
+	for what, told := range map[string]func(*lineage.Act) *lineage.Record{
+		"of another kind":       func(a *lineage.Act) *lineage.Record { r := a.Record(); r.Kind = "query"; return r },
+		"of another key":        func(a *lineage.Act) *lineage.Record { r := a.Record(); r.Operation = "2023-07.3"; return r },
+		"of another act's text": func(a *lineage.Act) *lineage.Record { r := a.Record(); r.Document = lineage.ActDigest("-"); return r },
+	} {
+		dir, key := drop(t, told)
+		var found *verify.TamperError
+		if _, err := verify.Folder(t.Context(), dir, verify.Options{Key: key}); err != nil {
+			t.Errorf("%s, where nobody can read it: %v", what, err)
+		}
+		_, err := verify.Folder(t.Context(), dir, verify.Options{Key: key, ReadingKey: readingText(t, dir)})
+		if !errors.As(err, &found) || !strings.Contains(found.Reason, "2023-08.3 is of something else") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	dir, key := drop(t, (*lineage.Act).Record)
+	path := filepath.Join(dir, "0000000000000001.wal")
+	b := must(os.ReadFile(path))
+	var out []byte
+	for _, p := range places(b) {
+		if f := b[p.from:p.to]; f[33]&0x7f == dropFrame {
+			out = append(append(append(out, b[:p.to]...), f...), b[p.to:]...)
+		}
+	}
+	reseal(map[string][]byte{path: out})
+	if err := os.WriteFile(path, out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var found *verify.TamperError
+	_, err := verify.Folder(t.Context(), dir, verify.Options{Key: key, LogOnly: true})
+	if !errors.As(err, &found) || !strings.Contains(found.Reason, "behind no record") {
+		t.Errorf("an act that no record says: %v", err)
 	}
 }
 

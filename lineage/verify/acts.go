@@ -7,7 +7,45 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// leastMonths is for how many months after its own the records of a month are
+// kept, whatever a node's configuration says: three years.
+const leastMonths = 36
+
+// due is from when on a data key may be dropped.
+func (n keyName) due() time.Time { return monthStart(n.month + 1 + leastMonths) }
+
+func monthStart(month uint64) time.Time {
+	return time.Date(int(month/12), time.Month(month%12+1), 1, 0, 0, 0, 0, time.UTC) //nolint:gosec // at most the year 10002
+}
+
+// saying is the record that stands in front of the frame of an act.
+type saying struct {
+	month uint64    // of its data key, which is that of its time
+	time  time.Time // what it says itself; zero where it was not read
+	of    [3]string // kind, operation and document; as time
+}
+
+// inTime holds the record of an act to say that act, when it could be carried
+// out.
+func (s *saying) inTime(n keyName, sum []byte) error {
+	if s == nil {
+		return &fault{reason: fmt.Sprintf("an act that dropped %s stands behind no record that says so", n)}
+	}
+	if !s.time.IsZero() && s.of != [3]string{"retention", n.String(), hex.EncodeToString(sum)} {
+		return &fault{reason: fmt.Sprintf("the record in front of the act that dropped %s is of something else", n)}
+	}
+	kept := fmt.Sprintf("the records of %04d-%02d are kept until %s, and %s was dropped ", n.month/12, n.month%12+1, n.due().Format(time.DateOnly), n)
+	if monthStart(s.month).Before(n.due()) {
+		return &fault{reason: fmt.Sprintf("%sin %04d-%02d", kept, s.month/12, s.month%12+1)}
+	}
+	if !s.time.IsZero() && s.time.Before(n.due()) {
+		return &fault{reason: kept + "at " + s.time.Format(time.RFC3339)}
+	}
+	return nil
+}
 
 // Officer is somebody who may sign acts of retention, with one of his public
 // keys: 32 bytes of Ed25519 in base64. The ledger does not say who they are: their
@@ -66,6 +104,13 @@ func readAct(text, origin string, n keyName, id [16]byte, who signatories) (Act,
 	lines := strings.Split(rest, "\n")
 	if !ok || len(lines) != 4 || lines[3] != "" {
 		return a, &fault{reason: "it is not the act of two officers that drops this key"}
+	}
+	expires, err := time.Parse(time.RFC3339, lines[0])
+	if err != nil {
+		return a, &fault{reason: "it does not say when it expires"}
+	}
+	if due := n.due(); !expires.After(due) {
+		return a, &fault{reason: fmt.Sprintf("it expired at %s, and the records of %s are kept until %s", lines[0], month, due.Format(time.DateOnly))}
 	}
 	above := about + lines[0] + "\n"
 	var keys [2]ed25519.PublicKey

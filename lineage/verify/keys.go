@@ -181,14 +181,18 @@ func openKeyFolder(dir, origin string, reading readingKey, who signatories) (*ke
 	return k, nil
 }
 
-// drop reads the frame of an act, and holds the act's text against it.
-func (k *keyFolder) drop(body []byte) error {
+// drop reads the frame of an act, and holds the act's text and the record in
+// front of it against it.
+func (k *keyFolder) drop(body []byte, told *saying) error {
 	p := parser{b: body}
 	n := keyName{p.uvarint(), p.byte()}
 	var id [16]byte
 	copy(id[:], p.bytes(16))
 	sum := p.bytes(sha256.Size)
 	if err := p.end(); err != nil {
+		return err
+	}
+	if err := told.inTime(n, sum); err != nil {
 		return err
 	}
 	again := k.acts[id] // a drop that was cut short is recorded twice

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -42,6 +43,7 @@ type log struct {
 	head  entryOf[head]
 	keys  []*segmentKey
 	tags  tagFrame // read last
+	told  *saying  // the record that was read last, where nothing stands behind it
 }
 
 // tagFrame is a frame of the tags of the record behind it.
@@ -225,6 +227,8 @@ func (l *log) accept(f frame) (item, error) {
 	}
 	if f.kind() == typeRecord {
 		l.sequence++
+	} else {
+		l.told = nil
 	}
 	return it, nil
 }
@@ -250,7 +254,7 @@ func (l *log) read(f frame) error {
 		l.keys = append(l.keys, k)
 		return l.keyFiles.find(k)
 	case typeDrop:
-		return l.keyFiles.drop(f.body())
+		return l.keyFiles.drop(f.body(), l.told)
 	}
 	if len(f.body()) > 0 {
 		return errBody
@@ -265,6 +269,7 @@ func (l *log) readKeyed(f frame) error {
 		return errBody
 	}
 	k := l.keys[n-1]
+	l.told = &saying{month: k.name.month}
 	if k.data == nil {
 		return nil
 	}
@@ -334,7 +339,10 @@ func (l *log) refer(k *segmentKey, f frame, text []byte) ([]digest, error) {
 	if b.context-1 >= uint64(len(k.contexts)) {
 		return nil, errBody
 	}
-	out := []digest{l.head.hash, k.contexts[b.context-1].hash, k.shapes[b.shape-1].hash}
+	context, shape := k.contexts[b.context-1], k.shapes[b.shape-1]
+	l.told.time = time.UnixMicro(l.head.value.base + b.now).UTC()
+	l.told.of = [3]string{context.value.Kind, shape.value.Operation, shape.value.Document}
+	out := []digest{l.head.hash, context.hash, shape.hash}
 	for _, id := range b.names {
 		if id-1 >= uint64(len(k.names)) {
 			return nil, errBody
