@@ -422,6 +422,37 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestGivenUp: a result that is closed early keeps its connection while few rows
+// are left, and when what was read last happens to be all; else the connection
+// goes, so that nobody waits for rows that he does not want.
+func TestGivenUp(t *testing.T) {
+	s := newServer(t)
+	for n, keeps := range map[int]bool{1: true, drainRows: true, drainRows + 1: true, 50 * drainRows: false} {
+		a := oneTable(t, s, n)
+		session := func() (pid int) {
+			if err := a.pool.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+		before := session()
+		statement := compile(t, a, &adapters.Shape{Table: "t", Columns: []adapters.Column{text("n")}})
+		rows, err := statement.Fetch(t.Context(), nil, nil) // stands on the first row
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := fetchOne(t.Context(), statement); err != nil {
+			t.Errorf("after %d rows that nobody read: %v", n, err)
+		}
+		if after := session(); (after == before) != keeps {
+			t.Errorf("after %d rows that nobody read the session is the same: %v, want %v", n, after == before, keeps)
+		}
+	}
+}
+
 // TestServerErrors: an error that quotes a row's value on the server.
 func TestServerErrors(t *testing.T) {
 	s := newServer(t)

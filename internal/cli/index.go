@@ -19,11 +19,16 @@ func indexConfig(c *config.Config, reading lineage.Sealer) index.Config {
 	return index.Config{Driver: i.Driver, Path: i.Path, URL: i.URL.Reveal(), Dir: c.Ledger.Folder, Reading: reading}
 }
 
+// indexConfig is that of an index which gives way to the node's requests.
+func (n *node) indexConfig() index.Config {
+	cfg := indexConfig(n.cfg, n.reading)
+	cfg.Busy = func() bool { return busy(n.front.Running(), runtime.GOMAXPROCS(0)) }
+	return cfg
+}
+
 // openIndex opens the ledger's index, and follows the log beside the server.
 func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
-	cfg := indexConfig(n.cfg, n.reading)
-	cfg.Busy = n.busy
-	x, err := index.Open(ctx, cfg)
+	x, err := index.Open(ctx, n.indexConfig())
 	if err != nil {
 		return nil, environment(err, indexRemedy(err))
 	}
@@ -44,7 +49,7 @@ func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 
 // busy tells whether requests want the processors: at least half as many run as
 // there are threads to run them.
-func (n *node) busy() bool { return n.front.Running() >= max(1, runtime.GOMAXPROCS(0)/2) }
+func busy(running, threads int) bool { return running >= max(1, threads/2) }
 
 // followLog keeps the index up with the log. The index is derived: that it is
 // behind, or broken, is no reason not to serve; every answer says how far it is.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/internal/gateway"
 	"github.com/weir-data/weir/internal/store"
 )
 
@@ -37,5 +38,35 @@ func TestStoreHasOneOwner(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(cfg.State, storeName)); err != nil {
 		t.Error(err)
+	}
+}
+
+// The index gives way to requests when half of the threads could be theirs, and
+// to one alone where there is but one thread, or three.
+func TestBusy(t *testing.T) {
+	for _, c := range []struct {
+		running, threads int
+		want             bool
+	}{
+		{0, 1, false},
+		{1, 1, true},
+		{0, 2, false},
+		{1, 2, true},
+		{1, 3, true},
+		{1, 4, false},
+		{2, 4, true},
+		{2, 5, true},
+		{2, 6, false},
+		{31, 64, false},
+		{32, 64, true},
+		{500, 64, true},
+	} {
+		if got := busy(c.running, c.threads); got != c.want {
+			t.Errorf("%d requests on %d threads are busy: %v", c.running, c.threads, got)
+		}
+	}
+	// A front that nobody asks anything.
+	if n := (&node{cfg: config.Default(), front: &gateway.Front{}}); n.indexConfig().Busy() {
+		t.Error("the index gives way to nobody")
 	}
 }
