@@ -173,10 +173,11 @@ func (l *linter) buildField(t *Type, f *ast.FieldDefinition, hasDefault bool) *F
 		Kind: s.scalar, List: s.list, Enum: s.enum, TypeSDL: s.typeSDL(),
 		Level: t.Level, Position: at,
 	}
+	entropy := ""
 	if classified != nil {
 		field.Level = l.level(classified)
 		field.Category, _ = l.text(classified, "category")
-		entropy, _ := l.text(classified, "entropy")
+		entropy, _ = l.text(classified, "entropy")
 		field.LowEntropy = entropy == "LOW"
 	}
 	if s.object != nil {
@@ -201,7 +202,26 @@ func (l *linter) buildField(t *Type, f *ast.FieldDefinition, hasDefault bool) *F
 			l.errorf(place(d.Position), codeDimensionType, "%s cannot be a dimension: rows cannot be grouped by %s", field.Coordinate, field.TypeSDL)
 		}
 	}
+	l.pseudonym(field, f.Directives.ForName("mask"), entropy)
 	return field
+}
+
+// pseudonym refuses tokens for few values: whoever knows the values, or how often
+// each occurs, knows which token is which. A dimension's values are few, and
+// aggregates tell both of them, so that it takes the owner's word that they are
+// not.
+func (l *linter) pseudonym(field *Field, mask *ast.Directive, entropy string) {
+	if field.Mask == nil || field.Mask.Name != "PSEUDONYM" {
+		return
+	}
+	_, at := l.text(mask, "with")
+	switch {
+	case field.LowEntropy || field.Kind == Enum || field.Kind == Boolean:
+		l.errorf(at, codeMaskLowEntropy, "%s has too few values for PSEUDONYM: one can try them all", field.Coordinate)
+	case field.Dimension && entropy != "HIGH":
+		l.suggest(at, codeMaskLowEntropy, "another mask such as NULL, or no @dimension; entropy: HIGH in @classified where the values are too many to try",
+			"%s is a dimension, which has too few values for PSEUDONYM: aggregates tell them, and how often each occurs", field.Coordinate)
+	}
 }
 
 // mask reads the owner's mask rule of a column.
@@ -221,9 +241,6 @@ func (l *linter) mask(field *Field, d *ast.Directive) {
 	if (field.Kind == ID || strings.EqualFold(field.Name, "id")) && rule.Name != "PSEUDONYM" && rule.Name != "NULL" {
 		l.suggest(at, codeMaskOnID, "PSEUDONYM or NULL",
 			"%s is an identity in clients' caches: with %s they would merge rows that look alike", field.Coordinate, rule.Name)
-	}
-	if rule.Name == "PSEUDONYM" && (field.LowEntropy || field.Kind == Enum || field.Kind == Boolean) {
-		l.errorf(at, codeMaskLowEntropy, "%s has too few values for PSEUDONYM: one can try them all", field.Coordinate)
 	}
 	field.Mask = &MaskUse{Spec: spec, Name: rule.Name, Args: rule.Args}
 }
