@@ -67,7 +67,7 @@ func Run(ctx context.Context, args []string, version string, out, errOut io.Writ
 		return ExitOK
 	}
 	if !s.started {
-		err = &exitError{ExitUsage, err, "see " + c.CommandPath() + " --help"}
+		err = &exitError{ExitUsage, err, howToUse(c)}
 	}
 	s.complain(err)
 	var exit *exitError
@@ -75,6 +75,15 @@ func Run(ctx context.Context, args []string, version string, out, errOut io.Writ
 		return exit.code
 	}
 	return ExitFailed
+}
+
+// howToUse says what a command takes, since "accepts 2 arg(s)" does not.
+func howToUse(c *cobra.Command) string {
+	see := "see " + c.CommandPath() + " --help"
+	if !c.HasParent() {
+		return see
+	}
+	return c.UseLine() + "; " + see
 }
 
 // complain prints an error for people: what, where, and what to do.
