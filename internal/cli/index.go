@@ -70,7 +70,7 @@ func (n *node) followLog(ctx context.Context, x *index.Index) error {
 }
 
 func indexRemedy(err error) string {
-	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) {
+	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) || errors.Is(err, index.ErrDamaged) {
 		return "stop the server and run weir lineage reindex: the index is made anew from the log, nothing is lost"
 	}
 	return "see ledger.index in weir.yaml; the index can be made anew with weir lineage reindex"

@@ -2,7 +2,6 @@ package index
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,10 +30,11 @@ func (x *Index) Run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		pause := x.cfg.Poll
+		pause := pauseAfter(time.Since(start), share)
 		if n > 0 {
 			x.applied.tell()
-			pause = pauseAfter(time.Since(start), share)
+		} else {
+			pause = max(pause, x.cfg.Poll)
 		}
 		select {
 		case <-ctx.Done():
@@ -48,7 +48,7 @@ func (x *Index) Run(ctx context.Context) error {
 // processors, idleShare is the share that it takes when they do not.
 const (
 	busyRecords = 256
-	busyTags    = 1 << 10
+	busyTags    = 1 << 13
 	idleShare   = 0.5
 )
 
@@ -123,7 +123,14 @@ type writer struct {
 	// in the table: only this writer changes them.
 	days map[dayKey]*figures
 	// The statements that insert many rows, prepared, and those of the rollups.
-	records, persons, cells, uses inserts
+	records, cells, uses inserts
+	// What merging works with, and how many postings it may move: see merge.go.
+	sizes   sizes
+	sorter  sorter
+	merging []posting
+	packing []byte
+	room    int64
+	settled bool // nothing is there to be merged
 	// purged: no bytes of what an act has dropped are left in SQLite's files. A new
 	// writer looks.
 	purged bool
@@ -133,13 +140,12 @@ type writer struct {
 
 func newWriter(x *Index) *writer {
 	return &writer{
-		index: x, most: x.cfg.Batch, mostTags: maxTags, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
+		index: x, most: x.cfg.Batch, mostTags: maxTags, sizes: usual, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
 		records: inserts{
 			db: x.db, driver: x.cfg.Driver, columns: 10,
 			into: "record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)",
 		},
-		persons: inserts{db: x.db, driver: x.cfg.Driver, columns: 4, into: x.personsInto() + personColumns},
-		cells:   inserts{db: x.db, driver: x.cfg.Driver, columns: 3, into: "cell (tally, ordinal, flow)"},
+		cells: inserts{db: x.db, driver: x.cfg.Driver, columns: 3, into: "cell (tally, ordinal, flow)"},
 		uses: inserts{
 			db: x.db, driver: x.cfg.Driver, columns: 9,
 			into: "shape_use (shape, ordinal, department, source_table, source_column, type, field, level, kind)",
@@ -163,7 +169,6 @@ func (w *writer) close() {
 		w.reader.Close()
 	}
 	w.records.close()
-	w.persons.close()
 	w.cells.close()
 	w.uses.close()
 	for _, p := range w.statements {
@@ -202,7 +207,7 @@ func (w *writer) step(ctx context.Context) (int, error) {
 		}
 	}
 	if len(entries) == 0 {
-		return 0, errors.Join(w.built(ctx), w.purge(ctx))
+		return 0, errors.Join(w.built(ctx), w.purge(ctx), w.settle(ctx))
 	}
 	if err := w.apply(ctx, entries); err != nil {
 		// What the failed transaction named does not exist.
@@ -331,15 +336,13 @@ type batch struct {
 	touched map[*figures]struct{}
 	tallies map[int64]*newRecords
 	scratch []byte
-	people  []person
+	people  []posting
+	settled bool // as of the writer, when this is committed
 	records rows
 }
 
 // newRecords are those of a tally in a batch.
 type newRecords struct{ n, last int64 }
-
-// person is a row of the table of that name.
-type person struct{ tag, time, origin, sequence int64 }
 
 func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error) {
 	defer func() {
@@ -354,7 +357,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	b := &batch{
 		tx: tx, writer: w, names: &w.names, touched: make(map[*figures]struct{}), tallies: make(map[int64]*newRecords),
-		records: rows{inserts: &w.records},
+		records: rows{inserts: &w.records}, settled: w.settled,
 	}
 	dropped, act := droppedBy(&entries[len(entries)-1])
 	if err := b.hold(ctx, act); err != nil {
@@ -380,7 +383,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 		last.Epoch, last.Sequence = e.Position.Epoch, e.Position.Sequence
 	}
 	hash := entries[len(entries)-1].Hash
-	if err := b.finish(ctx, rows{inserts: &w.persons}, origin, last, hash[:]); err != nil {
+	if err := b.finish(ctx, origin, last, hash[:]); err != nil {
 		return err
 	}
 	if act && !w.index.building { // what is built is read after the key has gone
@@ -391,7 +394,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	w.origin, w.last, w.hash = origin, last, hash[:]
+	w.origin, w.last, w.hash, w.settled = origin, last, hash[:], b.settled
 	if act {
 		// What is remembered may be gone.
 		w.names, w.purged = newNames(), false
@@ -443,7 +446,7 @@ func (b *batch) add(ctx context.Context, origin int64, e *lineage.Entry) error {
 		return err
 	}
 	for i := range r.Tags {
-		b.people = append(b.people, person{tagNumber(r.Tags[i]), at, origin, sequence})
+		b.people = append(b.people, posting{tagNumber(r.Tags[i]), at, sequence})
 	}
 	return b.count(ctx, origin, t, r, at)
 }
@@ -451,20 +454,11 @@ func (b *batch) add(ctx context.Context, origin int64, e *lineage.Entry) error {
 const countTally = `UPDATE tally SET records = records + $1, last = CASE WHEN last < $2 THEN $2 ELSE last END WHERE id = $3`
 
 // finish writes what was collected.
-func (b *batch) finish(ctx context.Context, persons rows, origin int64, last Sequence, hash []byte) error {
-	if !b.writer.index.building {
-		// In the order of the table, so that neighbours go in together.
-		slices.SortFunc(b.people, func(x, y person) int {
-			return cmp.Or(cmp.Compare(x.tag, y.tag), cmp.Compare(x.time, y.time), cmp.Compare(x.sequence, y.sequence))
-		})
+func (b *batch) finish(ctx context.Context, origin int64, last Sequence, hash []byte) error {
+	if err := b.records.flush(ctx, b.tx); err != nil {
+		return err
 	}
-	for i := range b.people {
-		p := &b.people[i]
-		if err := persons.add(ctx, b.tx, p.tag, p.time, p.origin, p.sequence); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(b.records.flush(ctx, b.tx), persons.flush(ctx, b.tx)); err != nil {
+	if err := b.putPeople(ctx, origin); err != nil {
 		return err
 	}
 	for _, t := range slices.Sorted(maps.Keys(b.tallies)) {

@@ -3,7 +3,7 @@ package index
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"math/bits"
@@ -39,8 +39,7 @@ const (
 	chunkPostings = 1024 // at most
 )
 
-// errChunk keeps a chunk that is not what was written from being an answer.
-var errChunk = errors.New("a part of the index is damaged: make it anew with weir lineage reindex")
+var errChunk = fmt.Errorf("%w: a chunk of persons is not what was written", ErrDamaged)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -115,7 +114,7 @@ func appendChunk(b []byte, list []posting) []byte {
 
 // chunk is one whose head has been read.
 type chunk struct {
-	widths
+	w              widths
 	postings       int
 	tag            int64 // the first
 	time, sequence int64 // the least
@@ -126,8 +125,8 @@ func openChunk(b []byte) (c chunk, err error) {
 	if len(b) < chunkHead || binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli) {
 		return c, errChunk
 	}
-	c.widths = widths{int(b[4]), int(b[5]), int(b[6])}
-	if max(c.widths.step, c.widths.time, c.widths.sequence) > 8 {
+	c.w = widths{int(b[4]), int(b[5]), int(b[6])}
+	if max(c.w.step, c.w.time, c.w.sequence) > 8 {
 		return c, errChunk
 	}
 	b = b[chunkHead:]
@@ -153,11 +152,15 @@ func readChunk(to []posting, b []byte) ([]posting, error) {
 	return c.read(slices.Grow(to, c.postings), math.MinInt64, math.MaxInt64)
 }
 
-// readTag appends the postings of one tag, and passes by the others.
-func readTag(to []posting, b []byte, tag int64) ([]posting, error) {
+// readTag appends the postings of one tag, and passes by the others. first is the
+// tag that the chunk begins with.
+func readTag(to []posting, b []byte, first, tag int64) ([]posting, error) {
 	c, err := openChunk(b)
 	if err != nil {
 		return nil, err
+	}
+	if c.tag != first {
+		return nil, errChunk
 	}
 	return c.read(to, tag, tag)
 }
@@ -165,8 +168,8 @@ func readTag(to []posting, b []byte, tag int64) ([]posting, error) {
 // read appends the postings of the tags from low to high. What it does for each
 // posting is all there is to merging, so it is in one piece.
 func (c *chunk) read(to []posting, low, high int64) ([]posting, error) {
-	stepMask, timeMask, sequenceMask := mask(c.widths.step), mask(c.widths.time), mask(c.widths.sequence)
-	stepWidth, timeWidth, sequenceWidth := c.widths.step, c.widths.time, c.widths.sequence
+	stepMask, timeMask, sequenceMask := mask(c.w.step), mask(c.w.time), mask(c.w.sequence)
+	stepWidth, timeWidth, sequenceWidth := c.w.step, c.w.time, c.w.sequence
 	b, tag, left, first := c.body, c.tag, c.postings, true
 	for left > 0 {
 		if len(b) < stepWidth+1+chunkTail {

@@ -44,16 +44,19 @@ func TestChunks(t *testing.T) {
 				want = append(want, p)
 			}
 		}
-		if got, err = readTag(nil, b, tag); err != nil || !slices.Equal(got, want) {
+		if got, err = readTag(nil, b, list[0].tag, tag); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("of %d: %v instead of %v, %v", tag, got, want, err)
+		}
+		if _, err := readTag(nil, b, list[0].tag+1, tag); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("a chunk in another's place is %v", err)
 		}
 		bad := slices.Clone(b)
 		bad[rapid.IntRange(0, len(b)-1).Draw(t, "at")] ^= byte(rapid.IntRange(1, 255).Draw(t, "bits"))
 		for _, bad := range [][]byte{bad, b[:rapid.IntRange(0, len(b)-1).Draw(t, "end")], append(slices.Clone(b), 0)} {
-			if _, err := readChunk(nil, bad); !errors.Is(err, errChunk) {
+			if _, err := readChunk(nil, bad); !errors.Is(err, ErrDamaged) {
 				t.Fatalf("damage is %v", err)
 			}
-			if _, err := readTag(nil, bad, tag); !errors.Is(err, errChunk) {
+			if _, err := readTag(nil, bad, list[0].tag, tag); !errors.Is(err, ErrDamaged) {
 				t.Fatalf("damage is %v, for one tag", err)
 			}
 		}
@@ -93,7 +96,7 @@ func FuzzChunk(f *testing.F) {
 		b := append(binary.LittleEndian.AppendUint32(nil, crc32.Checksum(rest, castagnoli)), rest...)
 		list, err := readChunk(nil, b)
 		if err != nil {
-			if !errors.Is(err, errChunk) || list != nil {
+			if !errors.Is(err, ErrDamaged) || list != nil {
 				t.Fatalf("%v, %v", list, err)
 			}
 			return
@@ -106,7 +109,7 @@ func FuzzChunk(f *testing.F) {
 			t.Fatalf("%v comes back as %v, %v", list, again, err)
 		}
 		for _, p := range []posting{list[0], list[len(list)/2], list[len(list)-1]} {
-			of, err := readTag(nil, b, p.tag)
+			of, err := readTag(nil, b, list[0].tag, p.tag)
 			if err != nil || !slices.Contains(of, p) {
 				t.Fatalf("%v is not among %v, %v", p, of, err)
 			}

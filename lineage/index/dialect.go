@@ -28,7 +28,7 @@ var indexes string
 
 // format is the version of the tables. An index of another version is made
 // anew, not migrated: everything in it comes from the log.
-const format = "3"
+const format = "4"
 
 // open opens the database. What sorts whole tables, as the end of building
 // does, keeps what it sorts in files.
@@ -43,7 +43,7 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 		}
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 			// secure_delete: what an act has dropped is not left in free pages.
-			"busy_timeout(5000)", "journal_mode(WAL)", "secure_delete(1)", "synchronous(NORMAL)", "trusted_schema(0)",
+			"busy_timeout(5000)", "journal_mode(WAL)", "secure_delete(FAST)", "synchronous(NORMAL)", "trusted_schema(0)",
 			cache, sorting,
 		}}
 		// SQLite would let everybody read what it makes, and gives its other files
@@ -83,6 +83,10 @@ func words(driver, text string) string {
 	return strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID").Replace(text)
 }
 
+// packed keeps PostgreSQL from packing what is packed.
+const packed = `ALTER TABLE chunk ALTER COLUMN postings SET STORAGE EXTERNAL;
+`
+
 // statements takes a file apart.
 func statements(text string) (out []string) {
 	for s := range strings.SplitSeq(text, ";\n") {
@@ -97,7 +101,10 @@ func statements(text string) (out []string) {
 func create(ctx context.Context, tx *sql.Tx, driver string, building bool) error {
 	text := tables + indexes
 	if building {
-		text = tables + newPersons
+		text = tables
+	}
+	if driver == Postgres {
+		text += packed
 	}
 	for _, s := range statements(words(driver, text)) {
 		if _, err := tx.ExecContext(ctx, s); err != nil {
@@ -128,7 +135,7 @@ func exists(ctx context.Context, tx *sql.Tx, driver string) (bool, error) {
 // drop removes our tables, for an index that is made anew.
 func drop(ctx context.Context, tx *sql.Tx) error {
 	for _, table := range [...]string{
-		"rollup", "cell", "flow", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
+		"rollup", "cell", "flow", "chunk", "run", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
 	} {
 		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
 			return err

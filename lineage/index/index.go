@@ -27,6 +27,8 @@ var (
 	ErrFormat = errors.New("the index has another version's format")
 	// ErrReadingKey: the log's records cannot be read without its reading key.
 	ErrReadingKey = errors.New("the index needs the ledger's reading key")
+	// ErrDamaged: what the database holds is not what was written there.
+	ErrDamaged = errors.New("the index is damaged")
 	// ErrUnavailable: the database cannot be read or written.
 	ErrUnavailable = errors.New("index unavailable")
 )

@@ -119,7 +119,8 @@ func fill(t testing.TB, dir, origin string, r *rand.Rand, n int) []lineage.Entry
 func fillFrom(t testing.TB, dir, origin string, r *rand.Rand, n int, clock time.Time) []lineage.Entry {
 	t.Helper()
 	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: origin, Reading: reading(t), SegmentSize: 16 << 10, Clock: func() time.Time {
-		clock = clock.Add(time.Duration(r.IntN(120)) * time.Second)
+		// Some at one moment, all others at moments of their own.
+		clock = clock.Add(time.Duration(max(0, r.IntN(160_000_000)-40_000_000)) * time.Microsecond)
 		return clock
 	}})
 	if err != nil {

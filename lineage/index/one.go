@@ -44,8 +44,14 @@ func (x *Index) has(ctx context.Context, at lineage.Position, f *Filter) (bool, 
 	if f.Tag == nil {
 		return true, nil
 	}
-	var one int
-	err = x.db.QueryRowContext(ctx, `SELECT 1 FROM person WHERE tag = $1 AND time = $2 AND origin = $3 AND sequence = $4`,
-		tagNumber(*f.Tag), time, origin, int64(at.Sequence)).Scan(&one) //nolint:gosec // 48 bits
-	return err == nil, err
+	tx, err := x.snapshot(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer tx.Rollback()                                                     //nolint:errcheck // it wrote nothing
+	this := Place{Time: time, Origin: origin, Sequence: int64(at.Sequence)} //nolint:gosec // 48 bits
+	// From its time on, and before what comes after it.
+	l := &look{tx: tx, tag: tagNumber(*f.Tag), from: time, before: time + 1, after: &Place{Time: time, Origin: origin, Sequence: this.Sequence + 1}, limit: 1}
+	places, err := l.places(ctx)
+	return len(places) == 1 && places[0].Place == this, err
 }

@@ -35,11 +35,10 @@ const (
 	ofLevel = ` IN (SELECT t.id FROM tally t JOIN pair p ON p.id = t.pair JOIN context c ON c.id = p.context WHERE c.level = $4)`
 
 	redactedTallies = `SELECT tally, count(*) FROM record WHERE origin = $1 AND time >= $2 AND time < $3 AND tally` + ofLevel + ` GROUP BY tally ORDER BY tally`
+	redactedRecords = `SELECT sequence FROM record WHERE origin = $1 AND time >= $2 AND time < $3 AND tally` + ofLevel
 	redactRecords   = `DELETE FROM record WHERE origin = $1 AND time >= $2 AND time < $3 AND tally` + ofLevel
-	redactPersons   = `DELETE FROM person WHERE origin = $1 AND time >= $2 AND time < $3
-		AND NOT EXISTS (SELECT 1 FROM record r WHERE r.origin = person.origin AND r.sequence = person.sequence)`
-	redactFigures = `DELETE FROM rollup WHERE origin = $1 AND day >= $2 AND day < $3 AND tally` + ofLevel
-	redactTally   = `UPDATE tally SET records = records - $1,
+	redactFigures   = `DELETE FROM rollup WHERE origin = $1 AND day >= $2 AND day < $3 AND tally` + ofLevel
+	redactTally     = `UPDATE tally SET records = records - $1,
 		last = COALESCE((SELECT max(time) FROM record WHERE record.tally = tally.id), 0) WHERE id = $2`
 )
 
@@ -64,12 +63,19 @@ func (b *batch) redact(ctx context.Context, origin int64, n lineage.KeyName) err
 	if err != nil {
 		return err
 	}
+	// Before the records go: whom they are about is in runs by their sequences.
+	gone, err := b.redactedRecords(ctx, at)
+	if err != nil {
+		return err
+	}
+	if err := b.redactPeople(ctx, at, gone); err != nil {
+		return err
+	}
 	for _, s := range [...]struct {
 		text string
 		args []any
 	}{
 		{redactRecords, []any{at.origin, at.from, at.to, at.level}},
-		{redactPersons, []any{at.origin, at.from, at.to}},
 		{redactFigures, []any{at.origin, at.firstDay, at.days, at.level}},
 	} {
 		if _, err := b.tx.ExecContext(ctx, s.text, s.args...); err != nil {

@@ -57,7 +57,7 @@ func rowCounts(t *testing.T, x *Index) map[string]int {
 	t.Helper()
 	out := map[string]int{}
 	for _, table := range [...]string{"origin", "reader", "context", "shape", "shape_use", "pair", "tally", "record", "person", "flow", "cell", "rollup"} {
-		out[table] = len(contents(t, x.db, table))
+		out[table] = len(contentsOf(t, x, table))
 	}
 	return out
 }
@@ -81,6 +81,10 @@ func TestRedacts(t *testing.T) {
 		if err := x.CatchUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		var traces map[posting][]byte
+		if cfg.Driver == SQLite {
+			traces = tracesOf(t, x, cfg.Path)
+		}
 		march := lineage.MonthOf(before[0].Time)
 		dropKey(t, cfg.Dir, lineage.KeyName{Month: march, Level: 3})
 		open, redacted := readable(t, cfg.Dir)
@@ -95,6 +99,7 @@ func TestRedacts(t *testing.T) {
 				redacted[i] = before[redacted[i].Position.Sequence-1]
 			}
 			forgotten(t, cfg.Path, redacted, open)
+			noTraces(t, cfg.Path, redacted, open, traces)
 		}
 		compareAnswers(t, x, r, open)
 
@@ -178,11 +183,9 @@ func compareAnswers(t *testing.T, x *Index, r *rand.Rand, open []lineage.Entry) 
 	}
 }
 
-// forgotten holds the files to having not a request id of the redacted left, and
-// those of all others.
-func forgotten(t *testing.T, path string, redacted, open []lineage.Entry) {
+// filesOf are all bytes that SQLite keeps.
+func filesOf(t *testing.T, path string) (all []byte) {
 	t.Helper()
-	var all []byte
 	for _, suffix := range [...]string{"", "-wal", "-shm"} {
 		b, err := os.ReadFile(path + suffix)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -190,6 +193,92 @@ func forgotten(t *testing.T, path string, redacted, open []lineage.Entry) {
 		}
 		all = append(all, b...)
 	}
+	return all
+}
+
+// tracesOf are the bytes by which persons of records are in the files, of those
+// that are found there: where a page ends within them they are not.
+func tracesOf(t *testing.T, x *Index, path string) map[posting][]byte {
+	t.Helper()
+	all, out, some := filesOf(t, path), map[posting][]byte{}, 0
+	rows, err := x.db.QueryContext(t.Context(), `SELECT postings FROM chunk`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // read to the end
+	for rows.Next() {
+		var blob []byte
+		if err := rows.Scan(&blob); err != nil {
+			t.Fatal(err)
+		}
+		c, err := openChunk(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest, err := readChunk(nil, blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := c.body; len(rest) > 0; {
+			n := int(at[c.w.step])
+			if n >= 0x80 {
+				t.Fatal("more of one tag than this reads")
+			}
+			size := c.w.step + 1 + n*(c.w.time+c.w.sequence)
+			// Its step, time and sequence: no other posting has these, but where time or
+			// sequence is the chunk's least.
+			p := rest[0]
+			if n == 1 && c.w.step > 4 && p.time != c.time && p.sequence != c.sequence {
+				some++
+				if bytes.Contains(all, at[:size]) {
+					out[p] = bytes.Clone(at[:size])
+				}
+			}
+			at, rest = at[size:], rest[n:]
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < some/2 {
+		t.Fatalf("%d of %d persons of records are found in the files", len(out), some)
+	}
+	return out
+}
+
+// noTraces holds the files to having none of these bytes left for redacted records.
+func noTraces(t *testing.T, path string, redacted, open []lineage.Entry, traces map[posting][]byte) {
+	t.Helper()
+	all := filesOf(t, path)
+	// Another record of the same moment may have the same bytes beside another least
+	// sequence: the test's tags lie at like distances.
+	moments := map[int64]bool{}
+	for i := range open {
+		moments[open[i].Time.UnixMicro()] = true
+	}
+	left, of := 0, 0
+	for i := range redacted {
+		for _, tag := range redacted[i].Record.Tags {
+			trace, known := traces[posting{tagNumber(tag), redacted[i].Time.UnixMicro(), int64(redacted[i].Position.Sequence)}]
+			if !known || moments[redacted[i].Time.UnixMicro()] {
+				continue
+			}
+			of++
+			if bytes.Contains(all, trace) {
+				left++
+			}
+		}
+	}
+	if left > 0 || of < len(redacted)/10 {
+		t.Errorf("%d of %d persons of %d redacted records are in the files", left, of, len(redacted))
+	}
+}
+
+// forgotten holds the files to having not a request id of the redacted left, and
+// those of all others.
+func forgotten(t *testing.T, path string, redacted, open []lineage.Entry) {
+	t.Helper()
+	all := filesOf(t, path)
 	times := map[int64]bool{}
 	for i := range open {
 		times[open[i].Time.UnixMicro()] = true

@@ -49,11 +49,22 @@ CREATE TABLE record (
   PRIMARY KEY (origin, sequence)
 ) {clustered};
 
--- Whom a record is about, by keyed tag.
-CREATE TABLE person (
-  tag BIGINT NOT NULL, time BIGINT NOT NULL, origin BIGINT NOT NULL, sequence BIGINT NOT NULL,
-  PRIMARY KEY (tag, time, origin, sequence)
-) {clustered};
+-- Whom records are about, by keyed tag: postings (tag, time, sequence) of one
+-- node's records, in runs. A run is in order, and its postings are in chunks, see
+-- chunk.go: those of a tag are in the chunks that begin with it and in the last one
+-- that begins before it. Every batch of records makes a run, and runs of like size
+-- are merged, see merge.go. target is 0 for a run that stands, its own id while it is
+-- filled, and the run that it goes into while it is merged. oldest and newest are
+-- bounds of its times.
+CREATE TABLE run (
+  id {id}, origin BIGINT NOT NULL, target BIGINT NOT NULL, tier INTEGER NOT NULL, postings BIGINT NOT NULL,
+  oldest BIGINT NOT NULL, newest BIGINT NOT NULL
+);
+CREATE INDEX run_origin ON run (origin);
+CREATE TABLE chunk (
+  run BIGINT NOT NULL, tag BIGINT NOT NULL, time BIGINT NOT NULL, sequence BIGINT NOT NULL, -- its first posting
+  postings {bytes} NOT NULL, PRIMARY KEY (run, tag, time, sequence)
+);
 
 -- Where a field went: its consumer, for what, as what.
 CREATE TABLE flow (

@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/weir-data/weir/lineage"
@@ -241,18 +243,96 @@ func repeat(ctx context.Context, x *Index, g *traffic) error {
 		return err
 	}
 	span, n := int64(g.days)*microsPerDay, int64(g.records)
-	into := x.personsInto()
 	// Each in the order of its table, as far as that goes.
 	again := fmt.Sprintf(`WITH RECURSIVE n (k) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT k + 1 FROM n WHERE k < %d) `, g.times-1)
 	return errors.Join(
+		repeatPeople(ctx, x, g),
 		exec(again+`INSERT INTO record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)
 			SELECT r.origin, r.sequence + n.k * $1, r.epoch, r.time + n.k * $2, r.tally, r.reader, r.request, r.rows_read, r.people, r.counts
 			FROM n CROSS JOIN record r`, n, span),
-		exec(again+`INSERT INTO `+into+` (tag, time, origin, sequence)
-			SELECT p.tag, p.time + n.k * $1, p.origin, p.sequence + n.k * $2 FROM n CROSS JOIN `+into+` p`, span, n),
 		exec(again+`INSERT INTO rollup (tally, day, origin, reads, uncounted, first, last, cells, people)
 			SELECT r.tally, r.day + n.k * $1, r.origin, r.reads, r.uncounted, r.first + n.k * $2, r.last + n.k * $2, r.cells, r.people
 			FROM rollup r CROSS JOIN n`, int64(g.days), span),
 		exec(`UPDATE tally SET records = records * $1, last = last + $2`, int64(g.times), int64(g.times-1)*span),
 		exec(`UPDATE origin SET sequence = $1`, int64(g.all())))
+}
+
+// repeatPeople appends the runs that the records to come would have.
+func repeatPeople(ctx context.Context, x *Index, g *traffic) error {
+	w := newWriter(x)
+	defer w.close()
+	var origin int64
+	if err := x.db.QueryRowContext(ctx, `SELECT id FROM origin`).Scan(&origin); err != nil {
+		return err
+	}
+	base, err := storedOf(ctx, w, origin)
+	if err != nil {
+		return err
+	}
+	for k := 1; k < g.times; k++ {
+		list := slices.Clone(base)
+		for i := range list {
+			list[i].time += int64(k*g.days) * microsPerDay
+			list[i].sequence += int64(k * g.records)
+		}
+		for part := range slices.Chunk(list, 1<<20) {
+			tx, err := x.db.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			b := &batch{tx: tx, writer: w, people: slices.Clone(part)}
+			if err := errors.Join(b.putPeople(ctx, origin), tx.Commit()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// storedOf are all postings of an origin, in order.
+func storedOf(ctx context.Context, w *writer, origin int64) (out []posting, err error) {
+	tx, err := w.index.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() //nolint:errcheck // it wrote nothing
+	b := &batch{tx: tx, writer: w}
+	runs, err := b.runs(ctx, origin)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		from := len(out)
+		if out, _, err = b.readChunks(ctx, out, r.id, leastPosting, math.MaxInt32); err != nil {
+			return nil, err
+		}
+		for _, p := range out[from:] {
+			if p.time < r.oldest || p.time > r.newest {
+				return nil, fmt.Errorf("run %d is of %d to %d, a posting of %d", r.id, r.oldest, r.newest, p.time)
+			}
+		}
+		if n := int64(len(out) - from); n != r.postings || !slices.IsSortedFunc(out[from:], posting.compare) {
+			return nil, fmt.Errorf("run %d says that it has %d postings, and has %d, or not in order", r.id, r.postings, n)
+		}
+	}
+	slices.SortFunc(out, posting.compare)
+	return out, nil
+}
+
+// stored are all postings, by origin.
+func stored(t *testing.T, x *Index) map[int64][]posting {
+	t.Helper()
+	w := newWriter(x)
+	defer w.close()
+	out := map[int64][]posting{}
+	for _, row := range contents(t, x.db, "origin") {
+		origin, err := strconv.ParseInt(strings.SplitN(row, "|", 2)[0], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out[origin], err = storedOf(t.Context(), w, origin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // place is a place in the order of records, and whose it is.
@@ -31,9 +30,6 @@ type walked struct {
 	next    *Place  // where the next stretch begins; nil at the end
 }
 
-// onPerson names the columns of table person, so that its order is walked.
-var onPerson = strings.NewReplacer("r.time", "t.time", "r.origin", "t.origin", "r.sequence", "t.sequence")
-
 const newestFirst = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT `
 
 // walk gives the next places that fit, want at most, and looks at limit places
@@ -44,19 +40,11 @@ const newestFirst = ` ORDER BY r.time DESC, r.origin DESC, r.sequence DESC LIMIT
 // along the order of each chosen tally, merged. The first is good where much
 // fits, the second where little does.
 func (q *query) walk(ctx context.Context, after *Place, want, limit int) (walked, error) {
+	if q.filter.Tag != nil {
+		return q.person(ctx, after, want, limit)
+	}
 	w := &where{}
 	from, before := q.filter.asked()
-	if q.filter.Tag != nil {
-		w.add("t.tag = %", tagNumber(*q.filter.Tag))
-		bounds(w, from, before, after)
-		conditions := onPerson.Replace(w.text())
-		if q.reader != 0 {
-			conditions += " AND r.reader = " + w.arg(q.reader)
-		}
-		return q.along(ctx, `SELECT t.time, t.origin, t.sequence, r.tally`+q.request()+
-			` FROM person t JOIN record r ON r.origin = t.origin AND r.sequence = t.sequence WHERE `+
-			conditions+` ORDER BY t.time DESC, t.origin DESC, t.sequence DESC LIMIT `, w.args, want, limit)
-	}
 	if q.reader != 0 {
 		w.add("r.reader = %", q.reader)
 	} else if q.chosen != nil {
@@ -88,35 +76,69 @@ func (q *query) along(ctx context.Context, statement string, args []any, want, l
 		return out, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
-	var asked []byte
-	if q.filter.Request != "" {
-		asked = packRequest(q.filter.Request)
-	}
+	s := q.sieve(want)
 	var p place
 	var request sql.RawBytes
-	var last Place
 	passed := 0
-	for len(out.places) < want && q.scanned+out.scanned < maxScanned && rows.Next() {
+	for !s.full() && rows.Next() {
 		if err := rows.Scan(&p.Time, &p.Origin, &p.Sequence, &p.tally, &request); err != nil {
 			return out, err
 		}
 		passed++
-		if until, sealed := q.closed[p.tally]; sealed && p.Time >= until {
-			continue
-		}
-		out.scanned++
-		last = p.Place
-		if (q.chosen == nil || q.chosen[p.tally] != nil) && (asked == nil || bytes.Equal(asked, request)) {
-			out.places = append(out.places, p)
-		}
+		s.take(p, request)
 	}
-	if out.scanned > 0 {
-		out.last = &last
+	return s.walked(passed == limit), rows.Err()
+}
+
+// sieve keeps the places of a walk that fit.
+type sieve struct {
+	query *query
+	want  int
+	asked []byte // the request; nil for any
+	out   walked
+	at    place // the newest come to
+}
+
+func (q *query) sieve(want int) *sieve {
+	s := &sieve{query: q, want: want}
+	if q.filter.Request != "" {
+		s.asked = packRequest(q.filter.Request)
 	}
-	if len(out.places) == want || q.scanned+out.scanned == maxScanned || passed == limit {
-		out.next = &p.Place
+	return s
+}
+
+// full reports whether the walk has come to its end, whatever may follow.
+func (s *sieve) full() bool {
+	return len(s.out.places) == s.want || s.query.scanned+s.out.scanned == maxScanned
+}
+
+// take comes to a place.
+func (s *sieve) take(p place, request []byte) {
+	s.at = p
+	q := s.query
+	if until, sealed := q.closed[p.tally]; sealed && p.Time >= until {
+		return
 	}
-	return out, rows.Err()
+	s.out.scanned++
+	s.out.last = &s.at.Place
+	if (q.chosen == nil || q.chosen[p.tally] != nil) && (s.asked == nil || bytes.Equal(s.asked, request)) {
+		s.out.places = append(s.out.places, p)
+	}
+}
+
+// pass passes a place by that is another's.
+func (s *sieve) pass(p place) {
+	s.at = p
+	s.out.scanned++
+	s.out.last = &s.at.Place
+}
+
+// walked is what the walk found, of a stretch behind which there may be more.
+func (s *sieve) walked(more bool) walked {
+	if s.full() || more {
+		s.out.next = &s.at.Place
+	}
+	return s.out
 }
 
 // Merging costs a search for each tally, walking a step for each record passed
