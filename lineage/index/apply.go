@@ -128,6 +128,7 @@ type writer struct {
 	sizes   sizes
 	sorter  sorter
 	merging []posting
+	people  []posting // memory of a batch's
 	packing []byte
 	room    int64
 	settled bool // nothing is there to be merged
@@ -358,6 +359,7 @@ func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error)
 	b := &batch{
 		tx: tx, writer: w, names: &w.names, touched: make(map[*figures]struct{}), tallies: make(map[int64]*newRecords),
 		records: rows{inserts: &w.records}, settled: w.settled,
+		people: w.people[:0],
 	}
 	dropped, act := droppedBy(&entries[len(entries)-1])
 	if err := b.hold(ctx, act); err != nil {

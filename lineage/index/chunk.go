@@ -15,7 +15,10 @@ type posting struct{ tag, time, sequence int64 }
 
 // compare orders postings: a person's are together, the oldest first.
 func (p posting) compare(o posting) int {
-	return cmp.Or(cmp.Compare(p.tag, o.tag), cmp.Compare(p.time, o.time), cmp.Compare(p.sequence, o.sequence))
+	if p.tag != o.tag { // mostly
+		return cmp.Compare(p.tag, o.tag)
+	}
+	return cmp.Or(cmp.Compare(p.time, o.time), cmp.Compare(p.sequence, o.sequence))
 }
 
 // A chunk holds postings in their order, as one value of a row:

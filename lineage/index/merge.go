@@ -74,6 +74,7 @@ const (
 func (b *batch) putPeople(ctx context.Context, origin int64) error {
 	w := b.writer
 	b.people = w.sorter.sort(b.people)
+	w.people = b.people
 	if len(b.people) > 0 {
 		r := run{postings: int64(len(b.people)), oldest: math.MaxInt64, newest: math.MinInt64}
 		for i := range b.people {

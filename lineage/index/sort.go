@@ -67,7 +67,7 @@ func sortHeap(list []posting) {
 	for i := 1; i < len(list); i++ {
 		p := list[i]
 		at := i
-		for at > 0 && p.compare(list[at-1]) < 0 {
+		for at > 0 && (p.tag < list[at-1].tag || p.tag == list[at-1].tag && p.compare(list[at-1]) < 0) {
 			list[at] = list[at-1]
 			at--
 		}
