@@ -358,7 +358,8 @@ func inOrders(t *testing.T, x *Index, list []question) {
 		}
 		return out
 	}
-	if _, err := x.db.ExecContext(t.Context(), `SELECT count(*) FROM chunk`); err != nil {
+	var chunks int
+	if err := x.db.QueryRowContext(t.Context(), `SELECT count(*) FROM chunk`).Scan(&chunks); err != nil {
 		t.Fatal(err)
 	}
 	before := scans()
@@ -371,9 +372,10 @@ func inOrders(t *testing.T, x *Index, list []question) {
 		}
 		after := scans()
 		for table, n := range after {
-			// A department's flows are much of the rollups of a small index, and
-			// then PostgreSQL is right to read them in one go.
-			if n > before[table] && (table != "rollup" || list[i].name != wholeDepartment) {
+			// A department's flows are much of the rollups of a small index, and all
+			// chunks are a page of rows, their postings elsewhere: then PostgreSQL is
+			// right to read them in one go.
+			if n > before[table] && (table != "rollup" || list[i].name != wholeDepartment) && (table != "chunk" || chunks > 300) {
 				t.Errorf("%s: table %s was read from end to end %d times", list[i].name, table, n-before[table])
 			}
 		}
