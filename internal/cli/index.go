@@ -22,7 +22,7 @@ func indexConfig(c *config.Config, reading lineage.Sealer) index.Config {
 // indexConfig is that of an index which gives way to the node's requests.
 func (n *node) indexConfig() index.Config {
 	cfg := indexConfig(n.cfg, n.reading)
-	cfg.Busy = func() bool { return busy(n.front.Running(), runtime.GOMAXPROCS(0)) }
+	cfg.Load = func() index.Load { return load(n.front.Running(), runtime.GOMAXPROCS(0)) }
 	return cfg
 }
 
@@ -47,9 +47,18 @@ func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 	return x, nil
 }
 
-// busy tells whether requests want the processors: at least half as many run as
-// there are threads to run them.
-func busy(running, threads int) bool { return running >= max(1, threads/2) }
+// load tells how much requests want the processors: fully when at least half as
+// many run as there are threads to run them.
+func load(running, threads int) index.Load {
+	switch {
+	case running == 0:
+		return index.Idle
+	case running < threads/2:
+		return index.Light
+	default:
+		return index.Full
+	}
+}
 
 // followLog keeps the index up with the log. The index is derived: that it is
 // behind, or broken, is no reason not to serve; every answer says how far it is.

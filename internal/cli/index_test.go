@@ -9,6 +9,7 @@ import (
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
 	"github.com/weir-data/weir/internal/store"
+	"github.com/weir-data/weir/lineage/index"
 )
 
 // Nobody takes a node's store, and with it its index, while a server has it.
@@ -43,30 +44,31 @@ func TestStoreHasOneOwner(t *testing.T) {
 
 // The index gives way to requests when half of the threads could be theirs, and
 // to one alone where there is but one thread, or three.
-func TestBusy(t *testing.T) {
+func TestLoad(t *testing.T) {
 	for _, c := range []struct {
 		running, threads int
-		want             bool
+		want             index.Load
 	}{
-		{0, 1, false},
-		{1, 1, true},
-		{0, 2, false},
-		{1, 2, true},
-		{1, 3, true},
-		{1, 4, false},
-		{2, 4, true},
-		{2, 5, true},
-		{2, 6, false},
-		{31, 64, false},
-		{32, 64, true},
-		{500, 64, true},
+		{0, 1, index.Idle},
+		{1, 1, index.Full},
+		{0, 2, index.Idle},
+		{1, 2, index.Full},
+		{1, 3, index.Full},
+		{1, 4, index.Light},
+		{2, 4, index.Full},
+		{2, 5, index.Full},
+		{2, 6, index.Light},
+		{0, 64, index.Idle},
+		{31, 64, index.Light},
+		{32, 64, index.Full},
+		{500, 64, index.Full},
 	} {
-		if got := busy(c.running, c.threads); got != c.want {
-			t.Errorf("%d requests on %d threads are busy: %v", c.running, c.threads, got)
+		if got := load(c.running, c.threads); got != c.want {
+			t.Errorf("%d requests on %d threads are load %d, want %d", c.running, c.threads, got, c.want)
 		}
 	}
 	// A front that nobody asks anything.
-	if n := (&node{cfg: config.Default(), front: &gateway.Front{}}); n.indexConfig().Busy() {
+	if n := (&node{cfg: config.Default(), front: &gateway.Front{}}); n.indexConfig().Load() != index.Idle {
 		t.Error("the index gives way to nobody")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -44,24 +45,41 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// busyRecords and busyTags bound a batch of [Index.Run] while others want the
-// processors, idleShare is the share that it takes when they do not.
+// Load is how much others want the processors.
+type Load uint8
+
+// Loads.
 const (
-	busyRecords = 256
-	busyTags    = 1 << 13
-	idleShare   = 0.5
+	Full  Load = iota // about as much as there is, or nobody knows
+	Light             // some, and others are idle
+	Idle              // not at all
 )
+
+// maxTags bounds the persons of a batch: a record may name a thousand.
+const maxTags = 1 << 16
+
+// turns are the bounds of a batch of [Index.Run] under each load, and the share of
+// the time that it takes. Whoever waits for an answer beside a turn waits for the
+// rest of it: some milliseconds where somebody does, while nobody does as much as
+// makes a record cheapest.
+var turns = [...]struct {
+	records, tags int
+	share         float64
+}{
+	Full:  {64, 1 << 12, 0},
+	Light: {256, 1 << 13, 0.5},
+	Idle:  {math.MaxInt, maxTags, 0.5},
+}
 
 // turn bounds the next batch and gives how much of the time is the index's now.
 func (w *writer) turn() (share float64) {
-	c := &w.index.cfg
-	if c.Busy == nil || c.Busy() {
-		// Many small turns: whoever waits for an answer beside one waits little.
-		w.most, w.mostTags = min(c.Batch, busyRecords), busyTags
-		return c.Share
+	c, load := &w.index.cfg, Full
+	if c.Load != nil {
+		load = c.Load()
 	}
-	w.most, w.mostTags = c.Batch, maxTags
-	return max(c.Share, idleShare)
+	t := &turns[load]
+	w.most, w.mostTags = min(c.Batch, t.records), t.tags
+	return max(c.Share, t.share)
 }
 
 // pauseAfter is how long to leave the processor to those who wait for answers,
@@ -177,9 +195,6 @@ func (w *writer) close() {
 	}
 	clear(w.statements)
 }
-
-// maxTags bounds the persons of a batch: a record may name a thousand.
-const maxTags = 1 << 16
 
 // step applies one batch and tells how many records it had.
 func (w *writer) step(ctx context.Context) (int, error) {

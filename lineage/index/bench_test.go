@@ -63,7 +63,7 @@ func BenchmarkApply(b *testing.B) {
 // index once had it. The figures are of the processor and of the file, and to be
 // compared within one run.
 func BenchmarkPeople(b *testing.B) {
-	const each, turn, turns = 1000, busyTags / 1000, 300
+	const each, turn, turns = 1000, 1 << 13 / 1000, 300
 	entries := func(g *traffic, to []lineage.Entry, with bool) []lineage.Entry {
 		to = g.next(to)
 		for i := range to {

@@ -48,12 +48,12 @@ type Config struct {
 	Poll time.Duration
 	// Batch is the most records of one transaction; 4,096.
 	Batch int
-	// Share is how much of one processor's time [Index.Run] takes at most while it
-	// is Busy, above 0 up to 1; 0.02. When it is not, Run takes half. The index is
+	// Share is how much of one processor's time [Index.Run] takes at most under
+	// full Load, above 0 up to 1; 0.02. Under less it takes half. The index is
 	// behind while more comes than that is enough for, and says how far.
 	Share float64
-	// Busy tells whether others want the processors now; nil for always.
-	Busy func() bool
+	// Load tells how much others want the processors now; nil for Full.
+	Load func() Load
 }
 
 func (x *Index) folder() lineage.Folder {
