@@ -56,7 +56,7 @@ const (
 )
 
 // maxTags bounds the persons of a batch: a record may name a thousand.
-const maxTags = 1 << 16
+const maxTags = 1 << 14
 
 // turns are the bounds of a batch of [Index.Run] under each load, and the share of
 // the time that it takes. Whoever waits for an answer beside a turn waits for the
