@@ -173,8 +173,13 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 			}
 			continue
 		default:
-			r := pick(s, rows...).clone()
-			i := s.IntN(len(t.fields))
+			r, i := pick(s, rows...), s.IntN(len(t.fields))
+			if s.chance(25) {
+				if asked, of, field := ss.pickAsked(s, second); asked != nil {
+					t, r, i = of, asked, field
+				}
+			}
+			r = r.clone()
 			was := r.cells[i]
 			r.cells[i] = ss.otherCell(s, t, i, was, second)
 			// That a key is very long shows in the length of its handle, as
@@ -187,6 +192,18 @@ func (ss *session) redraw(s source, first database, attempts int) (database, []c
 		try(c)
 	}
 	return second, kept
+}
+
+// pickAsked draws a cell that the session verifies, with its row and type: what
+// a comparison tells of one is told there alone. The row is nil when the key of
+// the verification leads to none.
+func (ss *session) pickAsked(s source, db database) (*row, *typ, int) {
+	if len(ss.asked) == 0 {
+		return nil, nil, 0
+	}
+	q := pick(s, ss.asked...)
+	r, field := q.key.row(db), pick(s, q.fields...)
+	return r, q.key.t, field
 }
 
 // otherCell draws what a protected cell may become: biased to NULLs, extremes,

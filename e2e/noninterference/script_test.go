@@ -89,6 +89,20 @@ func (ss *session) state(s source) {
 	ss.stated = append(ss.stated, st)
 }
 
+// row gives the row of db that the whole key of a type leads to; nil for none.
+func (st *stated) row(db database) *row {
+	for _, r := range db[st.t.index] {
+		same := true
+		for n, k := range st.fields {
+			same = same && compare(st.t.fields[k].kind, r.cells[k].text, st.values[n]) == 0
+		}
+		if same {
+			return r
+		}
+	}
+	return nil
+}
+
 // ask draws what the session expects of a row by key.
 func (ss *session) ask(s source, st *stated) {
 	if !slices.Equal(st.fields, st.t.keys) {
@@ -102,14 +116,8 @@ func (ss *session) ask(s source, st *stated) {
 			continue
 		}
 		value := pick(s, st.t.domain(f)...)
-		for _, r := range ss.first[st.t.index] {
-			same := true
-			for n, k := range st.fields {
-				same = same && compare(st.t.fields[k].kind, r.cells[k].text, st.values[n]) == 0
-			}
-			if same && !r.cells[i].null && s.chance(60) {
-				value = r.cells[i].text
-			}
+		if r := st.row(ss.first); r != nil && !r.cells[i].null && s.chance(60) {
+			value = r.cells[i].text
 		}
 		q.fields, q.values = append(q.fields, i), append(q.values, value)
 	}
@@ -274,7 +282,8 @@ func (sc *scripter) fault(st *step, read []*typ) {
 }
 
 // ref opens a handle of an earlier answer: the reader's own, or another's; ""
-// without one.
+// without one. A handle is no stated key, so that most of what a key would open
+// is asked for too.
 func (sc *scripter) ref(a *asker) string {
 	var from, others []int
 	for i, st := range sc.ss.steps {
@@ -297,11 +306,29 @@ func (sc *scripter) ref(a *asker) string {
 	var roots []string
 	for _, other := range a.ss.w.types {
 		if other == t || sc.s.chance(60) {
-			roots = append(roots, a.name("a")+": "+other.byRef()+"(ref: $ref) "+a.selection(other, reach{}, 2))
+			roots = append(roots, a.name("a")+": "+other.byRef()+"(ref: $ref) "+a.withKeyed(other, a.selection(other, reach{}, 2)))
 		}
 	}
 	a.hit("ref", "root", "")
 	return strings.Join(roots, " ")
+}
+
+// withKeyed adds to the selection of a row that is read without its key what the
+// key would open: fields on which more is held then.
+func (a *asker) withKeyed(t *typ, selection string) string {
+	var parts []string
+	for i, f := range t.fields {
+		p := a.o.possible(t, 1+i, false)
+		if p == a.o.possible(t, 1+i, true) || !a.s.chance(60) || a.hidden(t, 1+i) {
+			continue
+		}
+		a.hit("select", way(reach{}), p.decision())
+		parts = append(parts, a.name("a")+": "+f.name)
+	}
+	if len(parts) == 0 {
+		return selection
+	}
+	return strings.TrimSuffix(selection, "}") + strings.Join(parts, " ") + " }"
 }
 
 // root draws a type to list: mostly one of which rows exist for the reader.

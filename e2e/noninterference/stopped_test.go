@@ -179,7 +179,7 @@ func (noRows) Close() error { return nil }
 func TestStopIsNoDifference(t *testing.T) {
 	t.Parallel()
 	// The answer of which this fetch is a part is compared, and shows rows.
-	const trials, fetches = 100, 64
+	const trials, fetches = 100, 67
 	late := &adapters.Error{Kind: adapters.Timeout}
 	run := func(cause error, stop time.Duration) (*campaign, []string, error) {
 		c := newClock()
