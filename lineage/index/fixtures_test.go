@@ -179,6 +179,17 @@ func fillFrom(t testing.TB, dir, origin string, r *rand.Rand, n int, clock time.
 	return out
 }
 
+// small is whether the race detector is looking, for which few rounds do.
+var small = os.Getenv("WEIR_SMALL") != ""
+
+// fewer is a quarter where few rounds do.
+func fewer(rounds int) int {
+	if small {
+		return rounds / 4
+	}
+	return rounds
+}
+
 func seeded(t testing.TB) *rand.Rand {
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("WEIR_SEED"); s != "" {

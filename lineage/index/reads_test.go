@@ -86,7 +86,7 @@ func TestReads(t *testing.T) {
 		r := seeded(t)
 		x, entries := opened(t, cfg, r, 600)
 		found := 0
-		for range 100 {
+		for range fewer(100) {
 			f := randomFilter(r, entries)
 			var got []uint64
 			var after *Place

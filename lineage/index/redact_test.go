@@ -143,7 +143,7 @@ func TestRedacts(t *testing.T) {
 func compareAnswers(t *testing.T, x *Index, r *rand.Rand, open []lineage.Entry) {
 	t.Helper()
 	slices.SortStableFunc(open, func(a, b lineage.Entry) int { return a.Time.Compare(b.Time) })
-	for range 40 {
+	for range fewer(40) {
 		f := randomFilter(r, open)
 		want := expected(&f, open)
 		var got []uint64

@@ -253,7 +253,7 @@ const scaleDays = 400
 // there whole is asked again.
 func TestScale(t *testing.T) {
 	records, base, pairs, dir := 40_000, 4_000, 200, ""
-	if os.Getenv("WEIR_SMALL") != "" { // under the race detector, which finds nothing in the larger one
+	if small { // the race detector finds nothing in the larger one
 		t.Skip("SKIPPED: WEIR_SMALL leaves out what is about size")
 	}
 	long := os.Getenv("WEIR_SOAK") != ""
