@@ -94,8 +94,9 @@ func (l *lane) dissolve() {
 	l.closed = time.Now().Add(apart)
 }
 
-// leave ends what enter began, for a fetch that began at that moment. Those who wait set out, if they do, in a
-// goroutine of their own: nobody works off what others asked before his answer.
+// leave ends what enter began, for a fetch that began at that moment. Those who
+// wait set out, if there are any, in a goroutine of their own: nobody works off
+// what others asked before his answer.
 func (l *lane) leave(e *Executor, f *fetchNode, began time.Time) {
 	if c := l.next(time.Since(began)); c != nil {
 		go func() {
