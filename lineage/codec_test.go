@@ -103,6 +103,16 @@ func drawRecord(t *rapid.T, shapes [][]Use) *Record {
 		}
 		r.Sources = append(r.Sources, s)
 	}
+	if n := len(r.Sources); n > 1 && rapid.Bool().Draw(t, "grouped") {
+		left := len(r.Tags)
+		for sources := uint64(1); sources < 1<<n && left > 0; sources++ {
+			if count := rapid.IntRange(0, left).Draw(t, "of these sources"); sources == 1<<n-1 {
+				r.TagGroups = append(r.TagGroups, TagGroup{sources, left})
+			} else if count > 0 {
+				r.TagGroups, left = append(r.TagGroups, TagGroup{sources, count}), left-count
+			}
+		}
+	}
 	fill(r.Attributes[:], "attributes")
 	fill(r.Salt[:], "salt")
 	fill(r.Answer[:], "answer")
@@ -257,12 +267,29 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
+// grouped gives a record of two sources and two persons these groups.
+func grouped(groups ...TagGroup) func(*Record) {
+	return func(r *Record) {
+		r.Sources = []SourceAge{{Department: "a"}, {Department: "b"}}
+		r.SetTags([]SubjectTag{{1}, {2}})
+		r.TagGroups = groups
+	}
+}
+
 func TestRecordLimits(t *testing.T) {
 	long := strings.Repeat("x", maxText+1)
 	for name, spoil := range map[string]func(*Record){
 		"counts of another shape": func(r *Record) { r.Counts = r.Counts[1:] },
 		"too many tags":           func(r *Record) { r.Tags = make([]SubjectTag, MaxTags+1) },
 		"another number of tags":  func(r *Record) { r.Tags = make([]SubjectTag, MaxInlineTags+1) },
+		"groups of one source":    func(r *Record) { r.Sources, r.TagGroups = r.Sources[:1], []TagGroup{{1, len(r.Tags)}} },
+		"groups of fewer tags":    grouped(TagGroup{1, 1}),
+		"groups of more tags":     grouped(TagGroup{1, 1}, TagGroup{2, 2}),
+		"a group of none":         grouped(TagGroup{1, 0}, TagGroup{2, 2}),
+		"a group of no source":    grouped(TagGroup{0, 1}, TagGroup{2, 1}),
+		"a group of a third":      grouped(TagGroup{1, 1}, TagGroup{5, 1}),
+		"groups in another order": grouped(TagGroup{2, 1}, TagGroup{1, 1}),
+		"one group twice":         grouped(TagGroup{2, 1}, TagGroup{2, 1}),
 		"sealed for a moment":     func(r *Record) { r.Sealed = time.Millisecond },
 		"long text":               func(r *Record) { r.Application = long },
 		"long role":               func(r *Record) { r.Roles = []string{long} },

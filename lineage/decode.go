@@ -333,6 +333,15 @@ func (d *decoder) parse(k *keyed, body []byte) (r Record, at time.Time, err erro
 	if f&hasTagDigest != 0 {
 		copy(r.TagDigest[:], p.bytes(len(r.TagDigest)))
 	}
+	if f&hasTagGroups != 0 {
+		r.TagGroups = make([]TagGroup, p.count(len(r.Tags)))
+		for i := range r.TagGroups {
+			r.TagGroups[i] = TagGroup{p.uvarint(), int(min(p.uvarint(), MaxTags+1))} //nolint:gosec // few
+		}
+		if len(r.TagGroups) == 0 || !r.groupsFit() {
+			return r, at, errBody
+		}
+	}
 	return r, time.UnixMicro(now).UTC(), p.end()
 }
 

@@ -31,6 +31,9 @@ func (r *Record) check() error {
 	if len(r.Tags) > MaxInlineTags && (r.TagCount != uint64(len(r.Tags)) || r.TagDigest != [16]byte{}) {
 		return fmt.Errorf("%w: its tags and their number do not agree; see Record.SetTags", ErrRecord)
 	}
+	if !r.groupsFit() {
+		return fmt.Errorf("%w: its tags and their groups do not agree; see Record.SetGroupedTags", ErrRecord)
+	}
 	if r.Sealed < 0 || r.Sealed%time.Second != 0 {
 		return fmt.Errorf("%w: sealed for no number of seconds", ErrRecord)
 	}
@@ -310,7 +313,8 @@ const (
 	hasTagCount
 	hasTagDigest
 	hasTagFrame // tags stand in the frame before
-	allFlags    = 1<<iota - 1
+	hasTagGroups
+	allFlags = 1<<iota - 1
 )
 
 func (r *Record) flags() (f uint64) {
@@ -327,6 +331,7 @@ func (r *Record) flags() (f uint64) {
 	set(len(r.Tags) != 0 && !many, hasTags)
 	set(r.TagCount != uint64(len(r.Tags)) || many, hasTagCount)
 	set(many, hasTagFrame)
+	set(len(r.TagGroups) != 0, hasTagGroups)
 	set(r.TagDigest != [16]byte{}, hasTagDigest)
 	set(len(r.Sources) != 0, hasSources)
 	set(r.Salt != [16]byte{}, hasSalt)
@@ -374,6 +379,13 @@ func (e *encoder) body(b []byte, r *Record, contextID, shapeID uint64, now int64
 	}
 	if f&hasTagDigest != 0 {
 		b = append(b, r.TagDigest[:]...)
+	}
+	if f&hasTagGroups != 0 {
+		b = binary.AppendUvarint(b, uint64(len(r.TagGroups)))
+		for _, g := range r.TagGroups {
+			b = binary.AppendUvarint(b, g.Sources)
+			b = binary.AppendUvarint(b, uint64(g.Count))
+		}
 	}
 	return b
 }

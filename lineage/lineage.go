@@ -97,6 +97,7 @@ type Record struct {
 	Counts      []Counts // per use; nil when nothing was read
 	Rows        uint64
 	Tags        []SubjectTag // at most MaxTags; of more, TagDigest
+	TagGroups   []TagGroup   // of Tags, one after the other; nil for one source, or when it is not known
 	TagCount    uint64
 	TagDigest   [16]byte
 	Sources     []SourceAge // times are kept to the microsecond
@@ -109,17 +110,6 @@ type Record struct {
 	// whole seconds from its time on; 0 for not at all.
 	Sealed time.Duration
 }
-
-// SubjectTag is a keyed, truncated fingerprint of a person's identifier.
-type SubjectTag [8]byte
-
-// Limits of a record's tags. Up to MaxInlineTags stand in the record's own
-// frame, up to MaxTags in a frame before it, so that neither a page of records
-// nor a proof has to carry them.
-const (
-	MaxInlineTags = 64
-	MaxTags       = 1 << 18
-)
 
 // SourceAge is how old a department's data was.
 type SourceAge struct {

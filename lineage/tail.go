@@ -283,12 +283,19 @@ type tailEntry struct {
 	Uses        []tailUse    `json:"uses"`
 	Tags        []string     `json:"tags,omitempty"`
 	TagCount    uint64       `json:"tagCount"`
+	TagGroups   []tailTags   `json:"tagGroups,omitempty"`
 	TagDigest   string       `json:"tagDigest,omitempty"`
 	SealedUntil string       `json:"sealedUntil,omitempty"`
 	Sources     []tailSource `json:"sources,omitempty"`
 	Salt        string       `json:"salt,omitempty"`
 	Answer      string       `json:"answer,omitempty"`
 	Hash        string       `json:"hash"`
+}
+
+// tailTags are so many of the tags, after those of the groups before.
+type tailTags struct {
+	Sources []string `json:"sources"`
+	Tags    int      `json:"tags"`
 }
 
 type tailUse struct {
@@ -359,6 +366,15 @@ func (o TailOptions) printJSON(w io.Writer, e *Entry) error {
 			s.AsOf = asOf.UTC().Format(time.RFC3339Nano)
 		}
 		t.Sources = append(t.Sources, s)
+	}
+	for _, g := range r.TagGroups {
+		group := tailTags{Tags: g.Count}
+		for i := range r.Sources {
+			if g.Sources&(1<<i) != 0 {
+				group.Sources = append(group.Sources, r.Sources[i].Department)
+			}
+		}
+		t.TagGroups = append(t.TagGroups, group)
 	}
 	return json.NewEncoder(w).Encode(t)
 }

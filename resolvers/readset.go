@@ -18,6 +18,7 @@ type ReadSet struct {
 	Counts    []lineage.Counts // parallel to Uses
 	Rows      uint64
 	Tags      []lineage.SubjectTag // unique; keyed; the record takes them over
+	TagGroups []lineage.TagGroup   // of Tags, by Sources; the record takes them over
 	Level     schema.Rank          // highest level touched, as the gate needs it
 	Sources   []lineage.SourceAge
 	Extension []byte // JSON members of extensions.weir made by the executor: `"access":{…},"truncated":[…],"sources":[…]`, "" when none

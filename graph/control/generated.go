@@ -782,12 +782,12 @@ type Flow {
   reads: String!
   cells: String!
   """
-  Distinct persons: exact for some hundreds, within about 2 % above. Records that
-  used other departments' fields too do not say whose their persons are, and are
-  in neither count of persons.
+  Distinct persons of the department's own rows, or asked for by its keys: exact
+  for some hundreds, within about 2 % above. A record that used other departments'
+  fields too counts with those of its persons who came from this one.
   """
   people: String!
-  "Persons in records that name more than 262,144: at most so many more."
+  "Persons in records of this department alone that name more than 262,144: at most so many more."
   peopleUncounted: String!
   first: String!
   last: String!

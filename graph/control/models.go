@@ -150,11 +150,11 @@ type Flow struct {
 	Purpose     *string     `json:"purpose,omitempty"`
 	Reads       string      `json:"reads"`
 	Cells       string      `json:"cells"`
-	// Distinct persons: exact for some hundreds, within about 2 % above. Records that
-	// used other departments' fields too do not say whose their persons are, and are
-	// in neither count of persons.
+	// Distinct persons of the department's own rows, or asked for by its keys: exact
+	// for some hundreds, within about 2 % above. A record that used other departments'
+	// fields too counts with those of its persons who came from this one.
 	People string `json:"people"`
-	// Persons in records that name more than 262,144: at most so many more.
+	// Persons in records of this department alone that name more than 262,144: at most so many more.
 	PeopleUncounted string `json:"peopleUncounted"`
 	First           string `json:"first"`
 	Last            string `json:"last"`

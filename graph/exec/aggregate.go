@@ -142,14 +142,14 @@ func (r *run) aggregate(s *step) bool {
 		r.buf = append(r.buf, null...)
 		return false
 	}
-	spec := r.prog.fetches[s.field.Aggregated.ID].Aggregate
+	f := &r.prog.fetches[s.field.Aggregated.ID]
 	if !res.counted { // aliases may share the fetch
 		res.counted = true
 		r.req.Reads.Rows += uint64(res.tallied) //nolint:gosec // a number of rows
 	}
 	groups := res.groupRows
-	if len(groups) > spec.Limit {
-		groups = groups[:spec.Limit]
+	if limit := f.Aggregate.Limit; len(groups) > limit {
+		groups = groups[:limit]
 		r.cut(s.field)
 	}
 	depth := len(r.path)
@@ -160,7 +160,7 @@ func (r *run) aggregate(s *step) bool {
 			r.buf = append(r.buf, ',')
 		}
 		r.path[depth+1].index = i
-		r.groupParts(s.inner, &groups[i], spec)
+		r.groupParts(s.inner, &groups[i], f)
 	}
 	r.buf = append(r.buf, ']')
 	r.path = r.path[:depth]
@@ -169,7 +169,7 @@ func (r *run) aggregate(s *step) bool {
 
 // groupParts writes an object of a group. Nothing in it is non-null but its
 // type's name.
-func (r *run) groupParts(o *object, g *group, spec *plan.Aggregate) {
+func (r *run) groupParts(o *object, g *group, f *fetchNode) {
 	if len(o.steps) == 0 {
 		r.buf = append(r.buf, "{}"...)
 		return
@@ -180,22 +180,22 @@ func (r *run) groupParts(o *object, g *group, spec *plan.Aggregate) {
 		switch s.kind {
 		case plan.FieldPart:
 			r.path = append(r.path, element{key: s.field.Key})
-			r.groupParts(s.inner, g, spec)
+			r.groupParts(s.inner, g, f)
 			r.path = r.path[:len(r.path)-1]
 		case plan.FieldCell:
-			r.groupCell(s, g, spec)
+			r.groupCell(s, g, f)
 		default: // the type's name stands in the prefix
 		}
 	}
 	r.buf = append(r.buf, '}')
 }
 
-func (r *run) groupCell(s *step, g *group, spec *plan.Aggregate) {
+func (r *run) groupCell(s *step, g *group, of *fetchNode) {
 	f := s.field
 	var m *plan.Measure
 	outcome := lineage.Clear
 	if f.Cell.Op != plan.CellGroup {
-		if m = spec.Measures[f.Cell.Index]; m.Protected {
+		if m = of.Aggregate.Measures[f.Cell.Index]; m.Protected {
 			outcome = lineage.Masked
 		}
 	}
@@ -204,7 +204,7 @@ func (r *run) groupCell(s *step, g *group, spec *plan.Aggregate) {
 	if !isNull && f.Cell.Op != plan.CellCount && f.Cell.Op != plan.CellSum && f.Cell.Op != plan.CellAvg {
 		// A value that is somebody's name leaves as such.
 		if t := r.req.Generation.Catalogue.Types[f.Coordinate.Type]; t != nil && t.IsSubject(f.Coordinate.Field) {
-			r.tag(text)
+			r.tag(of.department, text)
 		}
 	}
 	var written resolvers.Written

@@ -225,6 +225,14 @@ func (w *world) show(response *graphql.Response) string {
 	}
 	reads := w.last.Reads
 	fmt.Fprintf(&out, "kind %s rows %d tags %d", reads.Kind, reads.Rows, len(reads.Tags))
+	for _, g := range reads.TagGroups {
+		fmt.Fprintf(&out, ", %d of", g.Count)
+		for i := range reads.Sources {
+			if g.Sources&(1<<i) != 0 {
+				out.WriteString(" " + reads.Sources[i].Department)
+			}
+		}
+	}
 	if reads.Code != "" {
 		out.WriteString(" code " + reads.Code)
 	}

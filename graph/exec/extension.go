@@ -19,7 +19,7 @@ type Ages interface {
 // request.
 func (r *run) complete() {
 	reads, p := r.req.Reads, r.prog.plan
-	reads.Tags = r.tags.unique()
+	reads.Tags, reads.TagGroups = r.tags.grouped()
 	reads.Sources = reads.Sources[:0]
 	for _, name := range p.Departments {
 		age := lineage.SourceAge{Department: name}

@@ -41,8 +41,10 @@ type fetchNode struct {
 	children []int
 	lists    []*rows // that write its rows
 	merge    int     // index of its set in program.merges; -1 when it waits for none
-	rowUse   int     // index in Plan.Uses of the row's own coordinate; -1 for none
-	lane     *lane   // where fetches of one key meet
+	// department is the index of its own in Plan.Departments.
+	department int
+	rowUse     int   // index in Plan.Uses of the row's own coordinate; -1 for none
+	lane       *lane // where fetches of one key meet
 }
 
 // object writes one JSON object.
@@ -92,7 +94,11 @@ func compile(p *plan.Plan, document [32]byte) (*program, error) {
 		if f.ID != i || f.Shape == nil || f.Statement == nil || len(f.Args) != len(f.Shape.Params) {
 			return nil, fmt.Errorf("%w: fetch %d is not whole", errPlan, i)
 		}
-		c.fetches = append(c.fetches, fetchNode{Fetch: f, rowUse: rowUse(p, f.Type), lane: &lane{}})
+		department := slices.Index(p.Departments, f.Department)
+		if department < 0 {
+			return nil, fmt.Errorf("%w: fetch %d is of no department", errPlan, i)
+		}
+		c.fetches = append(c.fetches, fetchNode{Fetch: f, department: department, rowUse: rowUse(p, f.Type), lane: &lane{}})
 		switch {
 		case f.Parent == nil:
 			c.roots = append(c.roots, i)

@@ -57,6 +57,7 @@ func (r *run) begin(e *Executor, req *resolvers.Request, prog *program, vars map
 	r.memos = grown(r.memos, len(prog.objects))
 	clear(r.memos)
 	r.args = grown(r.args, len(prog.fetches))
+	r.tags.begin(len(prog.plan.Departments))
 	r.pending = make([]atomic.Int32, len(prog.merges))
 	for i := range prog.merges {
 		r.pending[i].Store(int32(len(prog.merges[i].fetches))) //nolint:gosec // a plan's fetches are few
@@ -283,14 +284,14 @@ func (r *run) resolveKeys(f *fetchNode) plan.Errors {
 				tuple = append(tuple, arg)
 			}
 		}
-		res.ordinals = append(res.ordinals, r.stated(res, tuple, cols))
+		res.ordinals = append(res.ordinals, r.stated(f, res, tuple))
 	}
 	return nil
 }
 
 // stated adds one stated tuple and records that it was asked for, found or not.
-func (r *run) stated(res *result, tuple []adapters.Arg, cols int) int32 {
-	if len(tuple) != cols {
+func (r *run) stated(f *fetchNode, res *result, tuple []adapters.Arg) int32 {
+	if len(tuple) != len(f.Shape.Keys) {
 		return noOrdinal
 	}
 	for i := range tuple {
@@ -300,7 +301,7 @@ func (r *run) stated(res *result, tuple []adapters.Arg, cols int) int32 {
 	}
 	for i := range tuple {
 		res.keys.part([]byte(tuple[i].Text))
-		r.tag([]byte(tuple[i].Text))
+		r.tag(f.department, []byte(tuple[i].Text))
 	}
 	return res.keys.add()
 }
@@ -314,7 +315,7 @@ func (r *run) end() {
 	if reads := r.req.Reads; len(reads.Tags) > 0 {
 		// No record took them over, as after a panic: whoever still makes one must
 		// not find the next request's there.
-		reads.Tags = slices.Clone(reads.Tags)
+		reads.Tags, reads.TagGroups = slices.Clone(reads.Tags), slices.Clone(reads.TagGroups)
 	}
 	r.req, r.prog, r.vars = nil, nil, nil
 	r.writer = resolvers.Writer{}
@@ -325,7 +326,7 @@ func (r *run) end() {
 	r.failures = r.failures[:0]
 	clear(r.streams)
 	r.streams = r.streams[:0]
-	r.tags.list = r.tags.list[:0]
+	r.tags.end()
 	r.buf = r.buf[:0]
 }
 
@@ -346,5 +347,5 @@ func isBound(b *adapters.Bound, param int) bool { return b != nil && b.Param == 
 // oversize reports whether a run has grown beyond what is worth keeping.
 func (r *run) oversize() bool {
 	const most = 4 << 20
-	return cap(r.buf) > most || cap(r.tags.list) > 1<<16 || cap(r.results) > 256
+	return cap(r.buf) > most || r.tags.oversize() || cap(r.results) > 256
 }

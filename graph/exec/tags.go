@@ -1,30 +1,51 @@
 package exec
 
-import "github.com/weir-data/weir/lineage"
+import (
+	"slices"
 
-// tag records whom a row, or a stated key, is about.
-func (r *run) tag(identifier []byte) { r.tags.add(r.tagger.Tag(identifier)) }
+	"github.com/weir-data/weir/lineage"
+)
 
-// tagSet collects tags. Some may stand in it more than once until it is asked;
-// its memory follows the number of different ones all the same.
-type tagSet struct{ list []lineage.SubjectTag }
+// tag records whom a row, or a stated key, of one of the plan's departments is
+// about.
+func (r *run) tag(department int, identifier []byte) {
+	r.tags.add(department, r.tagger.Tag(identifier))
+}
+
+// tagSet collects tags by department. Some may stand in it more than once until
+// it is asked; its memory follows the number of different ones all the same.
+type tagSet struct{ lists [][]lineage.SubjectTag }
 
 // manyTags is from where on a full list is rid of duplicates before it grows.
 const manyTags = 1 << 12
 
-func (s *tagSet) add(t lineage.SubjectTag) {
-	n := len(s.list)
-	if n > 0 && s.list[n-1] == t {
+func (s *tagSet) begin(departments int) { s.lists = grown(s.lists, departments) }
+
+func (s *tagSet) add(department int, t lineage.SubjectTag) {
+	list := s.lists[department]
+	n := len(list)
+	if n > 0 && list[n-1] == t {
 		return
 	}
-	if n == cap(s.list) && n >= manyTags {
-		s.unique()
+	if n == cap(list) && n >= manyTags {
+		list = lineage.UniqueTags(list)
 	}
-	s.list = append(s.list, t)
+	s.lists[department] = append(list, t)
 }
 
-// unique gives each tag once, sorted.
-func (s *tagSet) unique() []lineage.SubjectTag {
-	s.list = lineage.UniqueTags(s.list)
-	return s.list
+// grouped gives each tag once, and which departments it came from.
+func (s *tagSet) grouped() ([]lineage.SubjectTag, []lineage.TagGroup) {
+	return lineage.GroupTags(s.lists)
+}
+
+// end forgets the tags and keeps their memory.
+func (s *tagSet) end() {
+	for i := range s.lists {
+		s.lists[i] = s.lists[i][:0]
+	}
+}
+
+// oversize reports whether it has grown beyond what is worth keeping.
+func (s *tagSet) oversize() bool {
+	return slices.ContainsFunc(s.lists[:cap(s.lists)], func(list []lineage.SubjectTag) bool { return cap(list) > 1<<16 })
 }

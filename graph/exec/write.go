@@ -288,10 +288,11 @@ func (r *run) see(m *member, at *place) {
 		return
 	}
 	r.req.Reads.Rows++
-	r.req.Reads.Count(r.prog.fetches[m.fetch].rowUse, lineage.Clear, 1)
-	for _, column := range r.prog.fetches[m.fetch].Subjects {
+	f := &r.prog.fetches[m.fetch]
+	r.req.Reads.Count(f.rowUse, lineage.Clear, 1)
+	for _, column := range f.Subjects {
 		if text, null := at.batch.Cell(at.row, column); !null {
-			r.tag(text)
+			r.tag(f.department, text)
 		}
 	}
 }

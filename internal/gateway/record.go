@@ -36,8 +36,8 @@ func (f *Front) record(x *exchange, o *outcome) *lineage.Record {
 	if reads.Counts != nil {
 		r.Uses, r.Counts, r.Rows = reads.Uses, reads.Counts, reads.Rows
 	}
-	r.SetTags(reads.Tags)
-	reads.Tags = nil // the record's now
+	r.SetGroupedTags(reads.Tags, reads.TagGroups)
+	reads.Tags, reads.TagGroups = nil, nil // the record's now
 	_, _ = io.ReadFull(f.cfg.Random, r.Salt[:])
 	r.Answer = lineage.AnswerDigest(r.Salt[:], o.answer.data, o.answer.errors)
 	return r

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -94,6 +95,16 @@ func shapes() [][]lineage.Use {
 	}
 }
 
+// sourcesOf are the departments of the uses.
+func sourcesOf(uses []lineage.Use) (out []lineage.SourceAge) {
+	for _, u := range uses {
+		if s := (lineage.SourceAge{Department: u.Department}); s.Department != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // rings has one reading key for all tests, so that logs can be read again.
 var rings = sync.OnceValues(keyring.Generate)
 
@@ -157,7 +168,19 @@ func fillFrom(t testing.TB, dir, origin string, r *rand.Rand, n int, clock time.
 				tags = append(tags, tag)
 			}
 		}
-		record.SetTags(tags)
+		record.Sources = sourcesOf(record.Uses)
+		if len(record.Sources) > 1 && r.IntN(4) > 0 {
+			lists := make([][]lineage.SubjectTag, len(record.Sources))
+			for _, tag := range tags {
+				for of := 1 + r.IntN(1<<len(lists)-1); of > 0; of &= of - 1 {
+					at := bits.TrailingZeros(uint(of))
+					lists[at] = append(lists[at], tag)
+				}
+			}
+			record.SetGroupedTags(lineage.GroupTags(lists))
+		} else {
+			record.SetTags(tags)
+		}
 		_, ticket, err := log.Append(t.Context(), &record)
 		if err == nil {
 			err = ticket.Wait(t.Context(), lineage.Written)

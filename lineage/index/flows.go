@@ -27,9 +27,10 @@ type Flow struct {
 	Purpose     string
 	// Reads are records, Cells the values in them.
 	Reads, Cells uint64
-	// People are distinct persons in records of this department alone: exact for
-	// some hundreds, within about 1.6 % above; Uncounted are persons in such
-	// records that name too many to be told apart, at most so many more.
+	// People are the distinct persons who came from this department's rows and
+	// keys: exact for some hundreds, within about 1.6 % above; Uncounted are those
+	// in records of this department alone that name too many to be told apart, at
+	// most so many more.
 	People, Uncounted uint64
 	First, Last       time.Time
 }
@@ -163,8 +164,14 @@ func (x *Index) parts(ctx context.Context, f *FlowFilter, byID map[int64]*going)
 	return rows.Err()
 }
 
+// total is the sum of a tally's days, of one department's persons.
+type total struct {
+	figures
+	people hyperloglog.Sketch
+}
+
 // sums adds up the days of every tally that is part of a flow asked for.
-func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, error) {
+func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*total, error) {
 	w := &where{}
 	f.ofField(w)
 	cells := f.cells(w)
@@ -187,7 +194,7 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, er
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
-	out := make(map[int64]*figures)
+	out := make(map[int64]*total)
 	var went, people sql.RawBytes
 	for rows.Next() {
 		var tally int64
@@ -197,7 +204,7 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, er
 		}
 		sum := out[tally]
 		if sum == nil {
-			sum = &figures{first: d.first, last: d.last, people: new(hyperloglog.Sketch)}
+			sum = &total{figures: figures{first: d.first, last: d.last}}
 			out[tally] = sum
 		}
 		sum.reads, sum.uncounted = sum.reads+d.reads, sum.uncounted+d.uncounted
@@ -205,12 +212,14 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, er
 		if sum.cells, err = addCells(went, sum.cells); err != nil {
 			return nil, err
 		}
-		var sketch hyperloglog.Sketch
-		if err := sketch.UnmarshalBinary(people); err != nil {
-			return nil, fmt.Errorf("sketch of tally %d: %w", tally, err)
+		crowd, err := readCrowd(people, f.Department, false)
+		if err != nil {
+			return nil, fmt.Errorf("people of tally %d: %w", tally, err)
 		}
-		if err := sum.people.Merge(&sketch); err != nil {
-			return nil, fmt.Errorf("sketch of tally %d: %w", tally, err)
+		for i := range crowd {
+			if err := sum.people.Merge(crowd[i].people); err != nil {
+				return nil, fmt.Errorf("people of tally %d: %w", tally, err)
+			}
 		}
 	}
 	return out, rows.Err()
@@ -220,7 +229,7 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*figures, er
 // the same tallies, as all fields of a query are, so each set is united once.
 type union map[string]uint64
 
-func (u union) of(tallies []int64, sums map[int64]*figures) (uint64, error) {
+func (u union) of(tallies []int64, sums map[int64]*total) (uint64, error) {
 	key := make([]byte, 0, 8*len(tallies))
 	for _, t := range tallies {
 		if sums[t] != nil {
@@ -233,7 +242,7 @@ func (u union) of(tallies []int64, sums map[int64]*figures) (uint64, error) {
 	var all hyperloglog.Sketch
 	for _, t := range tallies {
 		if s := sums[t]; s != nil {
-			if err := all.Merge(s.people); err != nil {
+			if err := all.Merge(&s.people); err != nil {
 				return 0, fmt.Errorf("sketch of tally %d: %w", t, err)
 			}
 		}
@@ -244,7 +253,7 @@ func (u union) of(tallies []int64, sums map[int64]*figures) (uint64, error) {
 }
 
 // sum completes a flow.
-func (g *going) sum(sums map[int64]*figures, people union) (err error) {
+func (g *going) sum(sums map[int64]*total, people union) (err error) {
 	f := &g.flow
 	var first, last int64
 	for _, t := range g.tallies {

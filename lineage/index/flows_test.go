@@ -1,7 +1,6 @@
 package index
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -90,14 +89,24 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 				w.Reads++
 				w.Cells += uint64(cells)
 				w.Last = e.Time
-				if slices.ContainsFunc(r.Uses, func(o lineage.Use) bool { return o.Department != f.Department }) {
-					continue // whose persons they are, it does not say
+				at := 0
+				for _, g := range r.TagGroups {
+					for of := range r.Sources {
+						if g.Sources&(1<<of) != 0 && r.Sources[of].Department == f.Department {
+							for _, tag := range r.Tags[at : at+g.Count] {
+								people[key][tag] = true
+							}
+						}
+					}
+					at += g.Count
 				}
-				if len(r.Tags) == 0 {
-					w.Uncounted += r.TagCount
-				}
-				for _, tag := range r.Tags {
-					people[key][tag] = true
+				if len(r.Sources) == 1 { // else whose persons they are, it does not say
+					if len(r.Tags) == 0 {
+						w.Uncounted += r.TagCount
+					}
+					for _, tag := range r.Tags {
+						people[key][tag] = true
+					}
 				}
 			}
 		}

@@ -10,8 +10,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/axiomhq/hyperloglog"
-
 	"github.com/weir-data/weir/lineage"
 )
 
@@ -20,10 +18,6 @@ const (
 	microsPerDay    = 24 * 60 * 60 * microsPerSecond
 )
 
-// sketchPrecision gives 4,096 registers: exact for a few hundred people, and
-// within about 1.6 % above.
-const sketchPrecision = 12
-
 // dayKey names a row of the rollups of one origin.
 type dayKey struct{ tally, day int64 }
 
@@ -31,7 +25,7 @@ type dayKey struct{ tally, day int64 }
 type figures struct {
 	reads, uncounted, first, last int64
 	cells                         []uint64
-	people                        *hyperloglog.Sketch
+	people                        crowd
 }
 
 // maxDays bounds the rollups that are held in memory; the days before today's
@@ -59,14 +53,11 @@ func (b *batch) count(ctx context.Context, origin int64, t *tally, r *lineage.Re
 	for i, c := range t.cells {
 		f.cells[i] += uint64(cellsOf(r, c.use, c.outcome))
 	}
-	if t.shared {
-		return nil
-	}
-	if len(r.Tags) == 0 {
+	if len(r.Tags) == 0 && !t.shared {
 		f.uncounted += int64(r.TagCount)
 	}
-	for i := range r.Tags {
-		f.people.InsertHash(uint64(tagNumber(r.Tags[i]))) // a tag is a CMAC: a hash already
+	if err := f.people.add(t, r); err != nil {
+		return fmt.Errorf("people of tally %d: %w", t.id, err)
 	}
 	return nil
 }
@@ -76,19 +67,16 @@ func (b *batch) figures(ctx context.Context, origin int64, key dayKey, t *tally,
 	if f := b.writer.days[key]; f != nil {
 		return f, nil
 	}
-	f := &figures{first: at, last: at, cells: make([]uint64, len(t.cells)), people: new(hyperloglog.Sketch)}
+	f := &figures{first: at, last: at, cells: make([]uint64, len(t.cells))}
 	var cells, people []byte
 	err := b.writer.statement(findRollup).row(ctx, b.tx, []any{key.tally, key.day, origin}, &f.reads, &f.uncounted, &f.first, &f.last, &cells, &people)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		if f.people, err = hyperloglog.NewSketch(sketchPrecision, true); err != nil {
-			return nil, err
-		}
 	case err != nil:
 		return nil, err
 	default:
-		if err := f.people.UnmarshalBinary(people); err != nil {
-			return nil, fmt.Errorf("sketch of tally %d: %w", key.tally, err)
+		if f.people, err = readCrowd(people, "", true); err != nil {
+			return nil, fmt.Errorf("people of tally %d: %w", key.tally, err)
 		}
 		if f.cells, err = addCells(cells, f.cells); err != nil {
 			return nil, err
@@ -112,10 +100,7 @@ func (b *batch) putFigures(ctx context.Context, origin int64) error {
 	var newest int64
 	for _, k := range keys {
 		f := days[k]
-		// Brings the sketch into its one form, so that the same records make the
-		// same bytes however they were cut into batches.
-		f.people.Estimate()
-		people, err := f.people.MarshalBinary()
+		people, err := f.people.append(nil)
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ CREATE TABLE cell (
 CREATE INDEX cell_flow ON cell (flow, tally, ordinal);
 
 -- A tally's figures, per day and node. cells are the values that went along each
--- flow, in the order of table cell; people is a sketch of the distinct tags.
+-- flow, in the order of table cell; people is the distinct persons, see crowd.
 CREATE TABLE rollup (
   tally BIGINT NOT NULL, day BIGINT NOT NULL, origin BIGINT NOT NULL, reads BIGINT NOT NULL, uncounted BIGINT NOT NULL,
   first BIGINT NOT NULL, last BIGINT NOT NULL, cells {bytes} NOT NULL, people {bytes} NOT NULL,

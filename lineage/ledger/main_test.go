@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -161,6 +162,13 @@ func record(i int) *lineage.Record {
 	for t := range i % 20 / 19 * 80 { // now and then, a frame of their own
 		tags = append(tags, lineage.SubjectTag{2, byte(i), byte(t)})
 	}
-	r.SetTags(tags)
+	switch i % 3 {
+	case 0: // whose they are is not told
+		r.SetTags(tags)
+	case 1:
+		r.SetGroupedTags(lineage.GroupTags([][]lineage.SubjectTag{tags, nil}))
+	default:
+		r.SetGroupedTags(lineage.GroupTags([][]lineage.SubjectTag{slices.Clone(tags), tags[len(tags)/2:]}))
+	}
 	return r
 }

@@ -35,14 +35,22 @@ type Record struct {
 	Uses        []Use     `json:"uses,omitempty"`
 	Tags        []string  `json:"tags,omitempty"`
 	TagCount    uint64    `json:"tagCount,omitempty"`
-	TagDigest   string    `json:"tagDigest,omitempty"`
-	Sources     []Source  `json:"sources,omitempty"`
-	Salt        string    `json:"salt,omitempty"`
-	Answer      string    `json:"answer,omitempty"`
+	// TagGroups are of the tags, one after the other.
+	TagGroups []TagGroup `json:"tagGroups,omitempty"`
+	TagDigest string     `json:"tagDigest,omitempty"`
+	Sources   []Source   `json:"sources,omitempty"`
+	Salt      string     `json:"salt,omitempty"`
+	Answer    string     `json:"answer,omitempty"`
 	// SealedUntil is until when the record is shown to auditors alone.
 	SealedUntil *time.Time `json:"sealedUntil,omitempty"`
 
 	sealed uint64 // seconds
+}
+
+// TagGroup is tags that came from the rows and stated keys of the same sources.
+type TagGroup struct {
+	Sources []string `json:"sources"`
+	Tags    uint64   `json:"tags"`
 }
 
 // Use is a field that was read, for what, and how its cells fared.
@@ -156,6 +164,7 @@ const (
 	hasTagCount
 	hasTagDigest
 	hasTagFrame
+	hasTagGroups
 	allFlags = 1<<iota - 1
 )
 
@@ -179,7 +188,11 @@ type body struct {
 	counts  []Use // only the counts are set
 	counted bool
 	heads   []sourceHead
+	groups  []tagGroup
 }
+
+// tagGroup has a bit for each source, the least for the first.
+type tagGroup struct{ sources, tags uint64 }
 
 type sourceHead struct {
 	age           int64
@@ -236,7 +249,32 @@ func parseRecord(b []byte, uses func(shape uint64) (int, bool)) (out body, err e
 	if out.tagged && (f&(hasTags|hasTagDigest) != 0 || f&hasTagCount == 0) || len(out.Tags) > inlineTags {
 		return out, errBody
 	}
+	if f&hasTagGroups != 0 && !out.tagGroups(&p) {
+		return out, errBody
+	}
 	return out, p.end()
+}
+
+// tagGroups reads the groups, which are those of all tags, in their one form.
+func (b *body) tagGroups(p *parser) bool {
+	n := len(b.heads)
+	if n < 2 || n > 64 {
+		return false
+	}
+	left := uint64(len(b.Tags))
+	if b.tagged {
+		left = b.TagCount
+	}
+	var before uint64
+	for range p.count() {
+		g := tagGroup{p.uvarint(), p.uvarint()}
+		if g.sources <= before || g.sources>>(n-1) > 1 || g.tags == 0 || g.tags > left {
+			return false
+		}
+		left, before = left-g.tags, g.sources
+		b.groups = append(b.groups, g)
+	}
+	return left == 0 && len(b.groups) > 0
 }
 
 func (b *body) sources(p *parser) {
@@ -278,6 +316,15 @@ func (b *body) with(position string, h head, context, shape Record, names []stri
 			source.AsOf = &at
 		}
 		r.Sources = append(r.Sources, source)
+	}
+	for _, g := range b.groups {
+		group := TagGroup{Tags: g.tags}
+		for i := range names {
+			if g.sources&(1<<i) != 0 {
+				group.Sources = append(group.Sources, names[i])
+			}
+		}
+		r.TagGroups = append(r.TagGroups, group)
 	}
 	return r
 }

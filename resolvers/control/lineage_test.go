@@ -267,7 +267,8 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 		Uses: []lineage.Use{company, person, tag}, Counts: []lineage.Counts{{Clear: 7}, {}, {}},
 		Rows: 8, Status: "partial", Code: "SOURCE_DOWN", Level: 3,
 	}
-	r.SetTags([]lineage.SubjectTag{l.ring.Tag(resolvers.TagUse, []byte(mother))})
+	r.Sources = []lineage.SourceAge{{Department: "market"}, {Department: "public_security"}}
+	r.SetGroupedTags([]lineage.SubjectTag{l.ring.Tag(resolvers.TagUse, []byte(mother))}, []lineage.TagGroup{{Sources: 2, Count: 1}})
 	alone := r
 	alone.RequestID, alone.Operation, alone.Uses, alone.Counts, alone.Rows, alone.Level = "one", "Companies", r.Uses[:1], r.Counts[:1], 7, 0
 	alone.SetTags(nil)
@@ -310,6 +311,10 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 	const readers = `{ field(coordinate: "Company.name") { readers { reads people peopleUncounted } } }`
 	want := `{"field":{"readers":[{"reads":"3","people":"0","peopleUncounted":"0"}]}}`
 	if got := good(t, e, market(), readers); got != want {
+		t.Errorf("%s instead of %s", got, want)
+	}
+	want = `{"field":{"readers":[{"use":"select","reads":"1","people":"1"},{"use":"select","reads":"1","people":"1"}]}}`
+	if got := good(t, e, owner(), `{ field(coordinate: "Person.idNumber") { readers { use reads people } } }`); got != want {
 		t.Errorf("%s instead of %s", got, want)
 	}
 }

@@ -3,8 +3,14 @@ package exec
 import "github.com/weir-data/weir/lineage"
 
 // tag tags nobody: who stands in no record needs no tag.
-func (*run) tag([]byte) {}
+func (*run) tag(int, []byte) {}
 
-type tagSet struct{ list []lineage.SubjectTag }
+type tagSet struct{}
 
-func (s *tagSet) unique() []lineage.SubjectTag { return nil }
+func (*tagSet) begin(int) {}
+
+func (*tagSet) grouped() ([]lineage.SubjectTag, []lineage.TagGroup) { return nil, nil }
+
+func (*tagSet) end() {}
+
+func (*tagSet) oversize() bool { return false }
