@@ -215,7 +215,9 @@ func TestDecoderBounds(t *testing.T) {
 		p := parser{b: body}
 		switch f.kind() {
 		case frameRecord:
-			_, _, _ = d.parse(d.keys[0], body)
+			if r, _, err := d.parse(d.keys[0], body); err == nil && !r.groupsFit() {
+				t.Fatalf("%d tags of %d sources in groups %v", len(r.Tags), len(r.Sources), r.TagGroups)
+			}
 		case frameContext:
 			p.context()
 		case frameShape:

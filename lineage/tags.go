@@ -143,6 +143,16 @@ func (r *Record) TagsOf(source int) (tags []SubjectTag, known bool) {
 	return tags, true
 }
 
+// sourcesOf are the departments of a group.
+func (r *Record) sourcesOf(g TagGroup) (departments []string) {
+	for i := range r.Sources {
+		if g.Sources&(1<<i) != 0 {
+			departments = append(departments, r.Sources[i].Department)
+		}
+	}
+	return departments
+}
+
 // groupsFit reports whether the groups are those of the tags, in their one form.
 func (r *Record) groupsFit() bool {
 	if len(r.TagGroups) == 0 {

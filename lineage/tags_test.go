@@ -3,6 +3,7 @@ package lineage
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -73,6 +74,47 @@ func TestGroupTags(t *testing.T) {
 	lists[maxGroupedSources], lists[0] = []SubjectTag{{2}, {1}}, []SubjectTag{{2}}
 	if tags, groups := GroupTags(lists); len(tags) != 2 || groups != nil {
 		t.Errorf("of more sources than a group can tell: %v, %v", tags, groups)
+	}
+}
+
+// TestReadTagGroups: what whoever holds the key may have written is no record when
+// its groups are not those of all its tags, in their one form.
+func TestReadTagGroups(t *testing.T) {
+	parse := func(sources int, groups ...uint64) (Record, error) {
+		b := binary.AppendUvarint(nil, hasTags|hasSources|hasTagGroups)
+		b = append(b, 0, 1, 1, 0, 0) // time, context, shape, no request, nobody
+		b = append(b, 3)             // tags
+		b = append(b, make([]byte, 24)...)
+		b = append(b, byte(sources))
+		for i := range sources {
+			b = append(b, byte(8*(i+1)))
+		}
+		b = append(b, byte(len(groups)/2))
+		for _, n := range groups {
+			b = binary.AppendUvarint(b, n)
+		}
+		k := &keyed{contexts: make([]meant[Record], 1), shapes: make([]meant[Record], 1), names: make([]meant[string], 3)}
+		r, _, err := new(decoder).parse(k, b)
+		return r, err
+	}
+	if r, err := parse(3, 1, 1, 6, 2); err != nil || !slices.Equal(r.TagGroups, []TagGroup{{1, 1}, {6, 2}}) {
+		t.Errorf("%v, %v", r.TagGroups, err)
+	}
+	for name, bad := range map[string][]uint64{
+		"one source":     {1, 1, 3},
+		"none":           {2},
+		"fewer tags":     {2, 1, 2},
+		"more tags":      {2, 1, 4},
+		"an empty group": {2, 1, 0, 2, 3},
+		"no source":      {2, 0, 1, 2, 2},
+		"a third source": {2, 1, 1, 4, 2},
+		"another order":  {2, 2, 1, 1, 2},
+		"one set twice":  {2, 1, 1, 1, 2},
+		"beyond numbers": {2, 1, 1, 2, 1<<64 - 1, 3, 3},
+	} {
+		if r, err := parse(int(bad[0]), bad[1:]...); !errors.Is(err, errBody) {
+			t.Errorf("%s: %v, %v", name, r.TagGroups, err)
+		}
 	}
 }
 

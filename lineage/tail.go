@@ -146,7 +146,7 @@ func (o TailOptions) printText(w io.Writer, e *Entry) error {
 	}
 	line = append(line, status, plural(r.Rows, "row"))
 	if r.TagCount > 0 {
-		line = append(line, plural(r.TagCount, "person tag"))
+		line = append(line, plural(r.TagCount, "person tag")+groups(r))
 	}
 	if r.Sealed > 0 {
 		line = append(line, "sealed until "+e.Time.Add(r.Sealed).UTC().Format(time.RFC3339))
@@ -231,6 +231,22 @@ func (u UseKind) name() string {
 		return useNames[u]
 	}
 	return "use " + strconv.Itoa(int(u))
+}
+
+// groups says how many of a record's tags came from which departments.
+func groups(r *Record) string {
+	var parts []string
+	for _, g := range r.TagGroups {
+		of := r.sourcesOf(g)
+		for i := range of {
+			of[i] = plain(of[i])
+		}
+		parts = append(parts, fmt.Sprintf("%d of %s", g.Count, strings.Join(of, " and ")))
+	}
+	if parts == nil {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func plural(n uint64, thing string) string {
@@ -368,13 +384,7 @@ func (o TailOptions) printJSON(w io.Writer, e *Entry) error {
 		t.Sources = append(t.Sources, s)
 	}
 	for _, g := range r.TagGroups {
-		group := tailTags{Tags: g.Count}
-		for i := range r.Sources {
-			if g.Sources&(1<<i) != 0 {
-				group.Sources = append(group.Sources, r.Sources[i].Department)
-			}
-		}
-		t.TagGroups = append(t.TagGroups, group)
+		t.TagGroups = append(t.TagGroups, tailTags{r.sourcesOf(g), g.Count})
 	}
 	return json.NewEncoder(w).Encode(t)
 }

@@ -37,7 +37,7 @@ func tailLog(t *testing.T) string {
 				{Department: "health", Table: "birth", Coordinate: schema.Coordinate{Type: "Birth"}, Level: 1, Use: Select},
 			},
 			Counts: []Counts{{Clear: 1}, {Masked: 1, Clear: 1}, {Withheld: 2}, {}},
-			Tags:   []SubjectTag{{1}, {2}}, TagCount: 2,
+			Tags:   []SubjectTag{{1}, {2}}, TagCount: 2, TagGroups: []TagGroup{{2, 1}, {3, 1}},
 			Sources: []SourceAge{{Department: "公安"}, {Department: "health", AsOf: now.Add(-time.Hour), Stale: true, Failed: true}},
 			Salt:    [16]byte{1}, Answer: [16]byte{2},
 		},
@@ -58,7 +58,7 @@ func tailLog(t *testing.T) string {
 func TestTail(t *testing.T) {
 	dir := tailLog(t)
 	lines := []string{
-		`2026-11-23T09:30:02.123Z  node-a/1/1  subject q83vEjRW  app one-stop  of health  as clerk,window  for newborn-registration  query Newborn  partial  2 rows  2 person tags`,
+		`2026-11-23T09:30:02.123Z  node-a/1/1  subject q83vEjRW  app one-stop  of health  as clerk,window  for newborn-registration  query Newborn  partial  2 rows  2 person tags (1 of health, 1 of 公安 and health)`,
 		`    公安      Person.idNumber  L4  match`,
 		`    公安      Person.name      L3  select  clear 1, masked 1`,
 		`    公安      Person.idNumber  L4  select  withheld 2`,
@@ -113,6 +113,10 @@ func TestTailJSON(t *testing.T) {
 			map[string]any{"department": "公安", "table": "person", "column": "name", "coordinate": "Person.name", "level": "L3", "use": "select", "clear": 1.0, "masked": 1.0, "withheld": 0.0},
 			map[string]any{"department": "公安", "table": "person", "column": "id_number", "coordinate": "Person.idNumber", "level": "L4", "use": "select", "clear": 0.0, "masked": 0.0, "withheld": 2.0},
 			map[string]any{"department": "health", "table": "birth", "coordinate": "Birth", "level": "L2", "use": "select", "clear": 0.0, "masked": 0.0, "withheld": 0.0},
+		},
+		"tagGroups": []any{
+			map[string]any{"sources": []any{"health"}, "tags": 1.0},
+			map[string]any{"sources": []any{"公安", "health"}, "tags": 1.0},
 		},
 		"sources": []any{
 			map[string]any{"department": "公安"},

@@ -13,8 +13,8 @@ import (
 func TestTagGroups(t *testing.T) {
 	parse := func(sources int, groups ...uint64) (Record, error) {
 		b := binary.AppendUvarint(nil, hasTags|hasSources|hasTagGroups)
-		b = append(b, 0, 1, 1, 0, 0)       // time, context, shape, no request, nobody
-		b = append(b, 3)                   // tags
+		b = append(b, 0, 1, 1, 0, 0) // time, context, shape, no request, nobody
+		b = append(b, 3)             // tags
 		b = append(b, make([]byte, 24)...)
 		b = append(b, byte(sources))
 		names := []string{"a", "b", "c"}[:sources]
