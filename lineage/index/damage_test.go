@@ -76,3 +76,28 @@ func TestDamage(t *testing.T) {
 		})
 	}
 }
+
+// TestDamagedRollups: what has changed in a day's figures is no answer, and says
+// what helps.
+func TestDamagedRollups(t *testing.T) {
+	for what, damage := range map[string]string{
+		"people end early":  `UPDATE rollup SET people = substr(people, 1, length(people) - 1) WHERE length(people) > 0`,
+		"people begin late": `UPDATE rollup SET people = substr(people, 2) WHERE length(people) > 0`,
+		"no sketch":         `UPDATE rollup SET people = x'0003010203'`,
+		"cells end early":   `UPDATE rollup SET cells = substr(cells, 1, length(cells) - 1) WHERE length(cells) > 0`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			x, _ := opened(t, Config{Driver: SQLite, Reading: reading(t), Path: t.TempDir() + "/index.db"}, seeded(t), 100)
+			f := FlowFilter{Department: departments[0]}
+			if found, err := x.Flows(t.Context(), f); err != nil || len(found) == 0 {
+				t.Fatalf("%d flows, %v", len(found), err)
+			}
+			if _, err := x.db.ExecContext(t.Context(), damage); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := x.Flows(t.Context(), f); !errors.Is(err, ErrDamaged) || !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%d flows, %v", len(found), err)
+			}
+		})
+	}
+}

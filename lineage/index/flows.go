@@ -195,6 +195,7 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*total, erro
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
 	out := make(map[int64]*total)
+	theirs := func(department string) bool { return department == "" || department == f.Department }
 	var went, people sql.RawBytes
 	for rows.Next() {
 		var tally int64
@@ -212,7 +213,7 @@ func (x *Index) sums(ctx context.Context, f *FlowFilter) (map[int64]*total, erro
 		if sum.cells, err = addCells(went, sum.cells); err != nil {
 			return nil, err
 		}
-		crowd, err := readCrowd(people, f.Department, false)
+		crowd, err := readCrowd(people, theirs)
 		if err != nil {
 			return nil, fmt.Errorf("people of tally %d: %w", tally, err)
 		}

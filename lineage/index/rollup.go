@@ -75,7 +75,7 @@ func (b *batch) figures(ctx context.Context, origin int64, key dayKey, t *tally,
 	case err != nil:
 		return nil, err
 	default:
-		if f.people, err = readCrowd(people, "", true); err != nil {
+		if f.people, err = readCrowd(people, nil); err != nil {
 			return nil, fmt.Errorf("people of tally %d: %w", key.tally, err)
 		}
 		if f.cells, err = addCells(cells, f.cells); err != nil {
@@ -100,7 +100,7 @@ func (b *batch) putFigures(ctx context.Context, origin int64) error {
 	var newest int64
 	for _, k := range keys {
 		f := days[k]
-		people, err := f.people.append(nil)
+		people, err := f.people.bytes()
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func appendCells(b []byte, cells []uint64) []byte {
 	return b
 }
 
-var errCells = errors.New("the cells of a rollup do not parse")
+var errCells = fmt.Errorf("%w: the cells of a rollup do not parse", ErrDamaged)
 
 // addCells adds the cells of a row to a sum, which may be of none yet.
 func addCells(b []byte, to []uint64) ([]uint64, error) {

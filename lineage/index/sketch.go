@@ -3,7 +3,7 @@ package index
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/axiomhq/hyperloglog"
@@ -58,11 +58,9 @@ func (c *crowd) insert(department string, tags []lineage.SubjectTag) error {
 	return nil
 }
 
-// append appends the crowd's bytes.
-func (c crowd) append(b []byte) ([]byte, error) {
-	if b == nil {
-		b = []byte{} // NOT NULL
-	}
+// bytes are never nil: the column is NOT NULL.
+func (c crowd) bytes() ([]byte, error) {
+	b := []byte{}
 	for i := range c {
 		// Brings the sketch into its one form, so that the same records make the
 		// same bytes however they were cut into batches.
@@ -77,11 +75,11 @@ func (c crowd) append(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-var errCrowd = errors.New("the people of a rollup do not parse")
+var errCrowd = fmt.Errorf("%w: the people of a rollup do not parse", ErrDamaged)
 
-// readCrowd reads a crowd's bytes: of one department, and of none named, or of
-// all where all is set.
-func readCrowd(b []byte, department string, all bool) (c crowd, err error) {
+// readCrowd reads the sketches of a crowd's bytes whose departments are wanted; of
+// all where that is nil.
+func readCrowd(b []byte, wanted func(department string) bool) (c crowd, err error) {
 	part := func() (out []byte) {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
@@ -97,12 +95,12 @@ func readCrowd(b []byte, department string, all bool) (c crowd, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !all && name != "" && name != department {
+		if wanted != nil && !wanted(name) {
 			continue
 		}
 		s := new(hyperloglog.Sketch)
 		if err := s.UnmarshalBinary(people); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errCrowd, err)
 		}
 		c = append(c, sketch{name, s})
 	}
