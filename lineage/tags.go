@@ -163,7 +163,7 @@ func (r *Record) groupsFit() bool {
 	}
 	at, before := 0, uint64(0)
 	for _, g := range r.TagGroups {
-		if g.Sources <= before || g.Sources>>(len(r.Sources)-1) > 1 || g.Count <= 0 || g.Count > len(r.Tags)-at {
+		if g.Sources <= before || g.Sources>>(len(r.Sources)-1) > 1 || g.Count <= 0 {
 			return false
 		}
 		at, before = at+g.Count, g.Sources
