@@ -4,6 +4,7 @@ package lineage
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
@@ -11,7 +12,7 @@ import (
 // LockFile takes the file for this process; ErrLocked while another has it. The
 // lock belongs to the open file, so the kernel drops it with the process, however
 // that ends. The caller closes it.
-func LockFile(path string) (*os.File, error) {
+func LockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the folder is the operator's
 	if err != nil {
 		return nil, err
@@ -23,5 +24,13 @@ func LockFile(path string) (*os.File, error) {
 		}
 		return nil, err
 	}
-	return f, nil
+	return lockedFile{f}, nil
+}
+
+type lockedFile struct{ file *os.File }
+
+// Close gives the lock back before it closes the file: a process that is being
+// started has the open file, too, until it runs its own program.
+func (l lockedFile) Close() error {
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }

@@ -2,13 +2,14 @@ package lineage
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
 // LockFile opens the file with no sharing, which is a lock that ends with the
 // process.
-func LockFile(path string) (*os.File, error) {
+func LockFile(path string) (io.Closer, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -86,7 +87,7 @@ type Config struct {
 type Witness struct {
 	cfg  Config
 	logs map[string]*watched
-	lock *os.File
+	lock io.Closer
 }
 
 // watched is what is known of one ledger.
