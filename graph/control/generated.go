@@ -631,7 +631,8 @@ type PolicyChange {
   谁读了什么 · Records of the ledger, newest first. An auditor sees all; the owner
   of a department sees those that used its fields, and of each only what it says
   of his department: its fields, and the level of these. Where other departments'
-  fields were used too, what is said of the whole operation is null.
+  fields were used too, what is said of the whole operation is null, and people
+  are those of his department's rows and keys.
   """
   reads(filter: ReadFilter, first: Int = 50, after: String): ReadPage
   """
@@ -713,7 +714,7 @@ type ReadRecord {
   time: String!
   requestId: String!
   kind: String!
-  "Null also for an owner of one of several departments, as are status, code, rows and people."
+  "Null also for an owner of one of several departments, as are status, code and rows."
   operation: String
   "The keyed stand-in of the reader."
   subject: String!
@@ -731,7 +732,11 @@ type ReadRecord {
   "Until when the record is shown to auditors alone; null where it never was sealed."
   sealedUntil: String
   rows: String
-  "Persons whom the record is about, found or not."
+  """
+  Persons whom the record is about, found or not. For an owner those who came from
+  his department's rows or were asked for by its keys; null where a record of
+  several departments does not tell.
+  """
   people: String
   fields: [FieldRead!]!
 }

@@ -389,7 +389,7 @@ type ReadRecord struct {
 	Time      string `json:"time"`
 	RequestID string `json:"requestId"`
 	Kind      string `json:"kind"`
-	// Null also for an owner of one of several departments, as are status, code, rows and people.
+	// Null also for an owner of one of several departments, as are status, code and rows.
 	Operation *string `json:"operation,omitempty"`
 	// The keyed stand-in of the reader.
 	Subject     string  `json:"subject"`
@@ -407,7 +407,9 @@ type ReadRecord struct {
 	// Until when the record is shown to auditors alone; null where it never was sealed.
 	SealedUntil *string `json:"sealedUntil,omitempty"`
 	Rows        *string `json:"rows,omitempty"`
-	// Persons whom the record is about, found or not.
+	// Persons whom the record is about, found or not. For an owner those who came from
+	// his department's rows or were asked for by its keys; null where a record of
+	// several departments does not tell.
 	People *string     `json:"people,omitempty"`
 	Fields []FieldRead `json:"fields"`
 }

@@ -161,8 +161,8 @@ func newWriter(x *Index) *writer {
 	return &writer{
 		index: x, most: x.cfg.Batch, mostTags: maxTags, sizes: usual, names: newNames(), days: make(map[dayKey]*figures), statements: make(map[string]*prepared),
 		records: inserts{
-			db: x.db, driver: x.cfg.Driver, columns: 10,
-			into: "record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)",
+			db: x.db, driver: x.cfg.Driver, columns: 11,
+			into: "record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, cohorts, counts)",
 		},
 		cells: inserts{db: x.db, driver: x.cfg.Driver, columns: 3, into: "cell (tally, ordinal, flow)"},
 		uses: inserts{
@@ -458,12 +458,20 @@ func (b *batch) add(ctx context.Context, origin int64, e *lineage.Entry) error {
 	}
 	news.n++
 	news.last = max(news.last, at)
+	cohorts := cohortsOf(t.departments, r)
 	if err := b.records.add(ctx, b.tx, origin, sequence, int64(e.Position.Epoch), at, t.id,
-		reader, packRequest(r.RequestID), int64(r.Rows), int64(r.TagCount), appendCounts(nil, r.Counts)); err != nil {
+		reader, packRequest(r.RequestID), int64(r.Rows), int64(r.TagCount), appendCohorts(nil, cohorts), appendCounts(nil, r.Counts)); err != nil {
 		return err
 	}
-	for i := range r.Tags {
-		b.people = append(b.people, posting{tagNumber(r.Tags[i]), at, sequence})
+	if cohorts == nil {
+		cohorts = []cohort{{people: len(r.Tags)}}
+	}
+	tags := r.Tags
+	for _, c := range cohorts {
+		for i := range tags[:c.people] {
+			b.people = append(b.people, posting{tagNumber(tags[i]), at, sequence, c.from})
+		}
+		tags = tags[c.people:]
 	}
 	return b.count(ctx, origin, t, r, at)
 }

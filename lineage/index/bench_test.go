@@ -133,7 +133,7 @@ func applyRows(ctx context.Context, w *writer, entries []lineage.Entry) error {
 	var list []posting
 	for i := range entries {
 		for _, t := range entries[i].Record.Tags {
-			list = append(list, posting{tagNumber(t), entries[i].Time.UnixMicro(), int64(entries[i].Position.Sequence)})
+			list = append(list, posting{tag: tagNumber(t), time: entries[i].Time.UnixMicro(), sequence: int64(entries[i].Position.Sequence)})
 		}
 	}
 	slices.SortFunc(list, func(x, y posting) int {

@@ -10,8 +10,12 @@ import (
 	"slices"
 )
 
-// posting says that a record of a node's log is about a person.
-type posting struct{ tag, time, sequence int64 }
+// posting says that a record of a node's log is about a person, and from which of
+// its departments he came.
+type posting struct {
+	tag, time, sequence int64
+	from                departmentSet
+}
 
 // compare orders postings: a person's are together, the oldest first.
 func (p posting) compare(o posting) int {
@@ -24,19 +28,21 @@ func (p posting) compare(o posting) int {
 // A chunk holds postings in their order, as one value of a row:
 //
 //	4 bytes   checksum of the rest (CRC-32C)
-//	3 bytes   how many bytes a step between tags, a time and a sequence have
+//	4 bytes   how many bytes a step between tags, a time, a sequence and a set of
+//	          departments have
 //	uvarint   how many postings there are
 //	24 bytes  the first tag, the least time, the least sequence
 //	for each tag
 //	  step    from the tag before, 0 for the first
 //	  uvarint how many postings it has, then for each
 //	    time, sequence   less the least
+//	    departments      that he came from; mostly none of all have a byte
 //	8 bytes   zero, so that every number is read with one load
 //
 // All numbers but uvarints have their least byte first. Tags are a MAC's bits, so
 // the steps between them are about alike, and one width suits all.
 const (
-	chunkHead     = 4 + 3
+	chunkHead     = 4 + 4
 	chunkBase     = 3 * 8
 	chunkTail     = 8
 	chunkPostings = 1024 // at most
@@ -47,7 +53,7 @@ var errChunk = fmt.Errorf("%w: a chunk of persons is not what was written", ErrD
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // widths are of the numbers of a chunk, in bytes.
-type widths struct{ step, time, sequence int }
+type widths struct{ step, time, sequence, from int }
 
 func width(most uint64) int { return (bits.Len64(most) + 7) / 8 }
 
@@ -62,7 +68,7 @@ func mask(width int) uint64 {
 // appendChunk appends a chunk of at least one posting and at most chunkPostings,
 // which are in order, each once.
 func appendChunk(b []byte, list []posting) []byte {
-	var most struct{ step, time, sequence uint64 }
+	var most struct{ step, time, sequence, from uint64 }
 	leastTime, leastSequence := list[0].time, list[0].sequence
 	mostTime, mostSequence := leastTime, leastSequence
 	for i := range list {
@@ -72,15 +78,16 @@ func appendChunk(b []byte, list []posting) []byte {
 		}
 		leastTime, mostTime = min(leastTime, p.time), max(mostTime, p.time)
 		leastSequence, mostSequence = min(leastSequence, p.sequence), max(mostSequence, p.sequence)
+		most.from = max(most.from, uint64(p.from))
 	}
 	most.time = uint64(mostTime) - uint64(leastTime)             //nolint:gosec // as above
 	most.sequence = uint64(mostSequence) - uint64(leastSequence) //nolint:gosec // as above
-	w := widths{width(most.step), width(most.time), width(most.sequence)}
+	w := widths{width(most.step), width(most.time), width(most.sequence), width(most.from)}
 
 	start := len(b)
-	room := chunkHead + binary.MaxVarintLen64 + chunkBase + len(list)*(w.step+2+w.time+w.sequence) + chunkTail
+	room := chunkHead + binary.MaxVarintLen64 + chunkBase + len(list)*(w.step+2+w.time+w.sequence+w.from) + chunkTail
 	b = slices.Grow(b, room)
-	b = append(b, 0, 0, 0, 0, byte(w.step), byte(w.time), byte(w.sequence)) //nolint:gosec // at most 8
+	b = append(b, 0, 0, 0, 0, byte(w.step), byte(w.time), byte(w.sequence), byte(w.from)) //nolint:gosec // at most 8
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, v := range [...]int64{list[0].tag, leastTime, leastSequence} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v)) //nolint:gosec // the bits
@@ -106,6 +113,8 @@ func appendChunk(b []byte, list []posting) []byte {
 			to = to[w.time:]
 			binary.LittleEndian.PutUint64(to, uint64(p.sequence)-uint64(leastSequence)) //nolint:gosec // as above
 			to = to[w.sequence:]
+			binary.LittleEndian.PutUint64(to, uint64(p.from))
+			to = to[w.from:]
 		}
 		list = list[n:]
 	}
@@ -128,8 +137,8 @@ func openChunk(b []byte) (c chunk, err error) {
 	if len(b) < chunkHead || binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli) {
 		return c, errChunk
 	}
-	c.w = widths{int(b[4]), int(b[5]), int(b[6])}
-	if max(c.w.step, c.w.time, c.w.sequence) > 8 {
+	c.w = widths{int(b[4]), int(b[5]), int(b[6]), int(b[7])}
+	if max(c.w.step, c.w.time, c.w.sequence, c.w.from) > 8 {
 		return c, errChunk
 	}
 	b = b[chunkHead:]
@@ -171,8 +180,8 @@ func readTag(to []posting, b []byte, first, tag int64) ([]posting, error) {
 // read appends the postings of the tags from low to high. What it does for each
 // posting is all there is to merging, so it is in one piece.
 func (c *chunk) read(to []posting, low, high int64) ([]posting, error) {
-	stepMask, timeMask, sequenceMask := mask(c.w.step), mask(c.w.time), mask(c.w.sequence)
-	stepWidth, timeWidth, sequenceWidth := c.w.step, c.w.time, c.w.sequence
+	stepMask, timeMask, sequenceMask, fromMask := mask(c.w.step), mask(c.w.time), mask(c.w.sequence), mask(c.w.from)
+	stepWidth, timeWidth, sequenceWidth, fromWidth := c.w.step, c.w.time, c.w.sequence, c.w.from
 	b, tag, left, first := c.body, c.tag, c.postings, true
 	for left > 0 {
 		if len(b) < stepWidth+1+chunkTail {
@@ -193,7 +202,7 @@ func (c *chunk) read(to []posting, low, high int64) ([]posting, error) {
 			n, size = int(long), more //nolint:gosec // not above left
 		}
 		b = b[stepWidth+size:]
-		if n == 0 || n > left || len(b) < n*(timeWidth+sequenceWidth)+chunkTail {
+		if n == 0 || n > left || len(b) < n*(timeWidth+sequenceWidth+fromWidth)+chunkTail {
 			return nil, errChunk
 		}
 		left -= n
@@ -201,15 +210,17 @@ func (c *chunk) read(to []posting, low, high int64) ([]posting, error) {
 			return to, nil
 		}
 		if tag < low {
-			b = b[n*(timeWidth+sequenceWidth):]
+			b = b[n*(timeWidth+sequenceWidth+fromWidth):]
 			continue
 		}
-		last := posting{tag, math.MinInt64, math.MinInt64}
+		last := posting{tag: tag, time: math.MinInt64, sequence: math.MinInt64}
 		for i := range n {
 			time := int64(uint64(c.time) + binary.LittleEndian.Uint64(b)&timeMask) //nolint:gosec // as above
 			b = b[timeWidth:]
 			sequence := int64(uint64(c.sequence) + binary.LittleEndian.Uint64(b)&sequenceMask) //nolint:gosec // as above
 			b = b[sequenceWidth:]
+			last.from = departmentSet(binary.LittleEndian.Uint64(b) & fromMask)
+			b = b[fromWidth:]
 			if time < c.time || sequence < c.sequence ||
 				i > 0 && (time < last.time || time == last.time && sequence <= last.sequence) {
 				return nil, errChunk

@@ -16,9 +16,18 @@ import (
 func postingsOf(least, most int) *rapid.Generator[[]posting] {
 	tag := rapid.OneOf(rapid.Int64(), rapid.Int64Range(-3, 3), rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64}))
 	number := rapid.OneOf(rapid.Int64(), rapid.Int64Range(0, 5), rapid.Int64Range(1_700_000_000_000_000, 1_900_000_000_000_000))
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) posting {
-		return posting{tag.Draw(t, "tag"), number.Draw(t, "time"), number.Draw(t, "sequence")}
-	}), least, most)
+	one := rapid.Custom(func(t *rapid.T) posting {
+		return posting{tag: tag.Draw(t, "tag"), time: number.Draw(t, "time"), sequence: number.Draw(t, "sequence")}
+	})
+	return rapid.Custom(func(t *rapid.T) []posting {
+		list := rapid.SliceOfN(one, least, most).Draw(t, "list")
+		among := rapid.SampledFrom([]uint64{0, 1, 0xff, 0x1ff, math.MaxUint64}).Draw(t, "departments")
+		for i := range list {
+			p := &list[i]
+			p.from = departmentSet(uint64(p.tag^p.time^p.sequence) & among) // a record says one thing of a person
+		}
+		return list
+	})
 }
 
 func inOrder(list []posting) []posting {
@@ -70,7 +79,7 @@ func TestSort(t *testing.T) {
 		list := postingsOf(0, 300).Draw(t, "postings")
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		for range rapid.IntRange(0, 1).Draw(t, "many") * 2000 { // spread as tags are
-			list = append(list, posting{int64(r.Uint64()), r.Int64(), r.Int64N(10)})
+			list = append(list, posting{tag: int64(r.Uint64()), time: r.Int64(), sequence: r.Int64N(10)})
 		}
 		want := inOrder(list)
 		if got := s.sort(list); !slices.Equal(got, want) {
@@ -86,11 +95,11 @@ func FuzzChunk(f *testing.F) {
 	for _, n := range [...]int{1, 2, 300} {
 		var list []posting
 		for range n {
-			list = append(list, posting{r.Int64N(1 << 40), r.Int64N(1 << 30), r.Int64N(1 << 20)}, posting{7, r.Int64N(1 << 30), r.Int64N(1 << 20)})
+			list = append(list, posting{r.Int64N(1 << 40), r.Int64N(1 << 30), r.Int64N(1 << 20), 0}, posting{7, r.Int64N(1 << 30), r.Int64N(1 << 20), departmentSet(n)})
 		}
 		f.Add(appendChunk(nil, inOrder(list))[4:])
 	}
-	f.Add(appendChunk(nil, []posting{{math.MinInt64, math.MinInt64, math.MinInt64}, {math.MaxInt64, math.MaxInt64, math.MaxInt64}})[4:])
+	f.Add(appendChunk(nil, []posting{{math.MinInt64, math.MinInt64, math.MinInt64, 0}, {math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxUint64}})[4:])
 	f.Fuzz(func(t *testing.T, rest []byte) {
 		// The checksum would keep the fuzzer out.
 		b := append(binary.LittleEndian.AppendUint32(nil, crc32.Checksum(rest, castagnoli)), rest...)
@@ -123,7 +132,7 @@ func BenchmarkChunks(b *testing.B) {
 	const n = 1 << 15
 	list := make([]posting, n)
 	for i := range list {
-		list[i] = posting{int64(r.Uint64()), 1_700_000_000_000_000 + r.Int64N(1<<42), r.Int64N(1 << 24)}
+		list[i] = posting{tag: int64(r.Uint64()), time: 1_700_000_000_000_000 + r.Int64N(1<<42), sequence: r.Int64N(1 << 24)}
 	}
 	var s sorter
 	b.Run("sort", func(b *testing.B) {

@@ -28,7 +28,7 @@ var indexes string
 
 // format is the version of the tables. An index of another version is made
 // anew, not migrated: everything in it comes from the log.
-const format = "5"
+const format = "6"
 
 // open opens the database. What sorts whole tables, as the end of building
 // does, keeps what it sorts in files.

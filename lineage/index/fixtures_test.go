@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -105,6 +106,38 @@ func sourcesOf(uses []lineage.Use) (out []lineage.SourceAge) {
 	return out
 }
 
+// sharesOf is the reference of [Read.Shares], of what a filter shows.
+func sharesOf(f *Filter, r *lineage.Record) (out []Share) {
+	var departments []string
+	for _, u := range r.Uses {
+		departments = append(departments, u.Department)
+	}
+	slices.Sort(departments)
+	departments = slices.Compact(departments)
+	for _, d := range departments {
+		for i := range r.Sources {
+			tags, known := r.TagsOf(i)
+			if len(departments) > 1 && r.Sources[i].Department == d && known && len(tags) > 0 && (f.Department == "" || f.Department == d) {
+				out = append(out, Share{d, uint64(len(tags)), f.Tag != nil && slices.Contains(tags, *f.Tag)})
+			}
+		}
+	}
+	return out
+}
+
+// postingOf is the posting of a person of a record.
+func postingOf(e *lineage.Entry, tag lineage.SubjectTag) posting {
+	p := posting{tag: tagNumber(tag), time: e.Time.UnixMicro(), sequence: int64(e.Position.Sequence)}
+	departments := sourcesOf(e.Record.Uses)
+	slices.SortFunc(departments, func(a, b lineage.SourceAge) int { return strings.Compare(a.Department, b.Department) })
+	for _, s := range sharesOf(&Filter{Tag: &tag}, &e.Record) {
+		if s.Asked {
+			p.from |= 1 << slices.Index(departments, lineage.SourceAge{Department: s.Department})
+		}
+	}
+	return p
+}
+
 // rings has one reading key for all tests, so that logs can be read again.
 var rings = sync.OnceValues(keyring.Generate)
 
@@ -169,6 +202,10 @@ func fillFrom(t testing.TB, dir, origin string, r *rand.Rand, n int, clock time.
 			}
 		}
 		record.Sources = sourcesOf(record.Uses)
+		if n := len(record.Sources); n > 1 && r.IntN(5) == 0 { // the others' statements were not sent
+			one := r.IntN(n)
+			record.Sources = record.Sources[one : one+1]
+		}
 		if len(record.Sources) > 1 && r.IntN(4) > 0 {
 			lists := make([][]lineage.SubjectTag, len(record.Sources))
 			for _, tag := range tags {

@@ -100,7 +100,7 @@ func flowsOf(entries []lineage.Entry, f *FlowFilter) (map[flowID]*Flow, map[flow
 					}
 					at += g.Count
 				}
-				if len(r.Sources) == 1 { // else whose persons they are, it does not say
+				if len(r.Sources) == 1 && r.Sources[0].Department == f.Department { // else whose persons they are, it does not say
 					if len(r.Tags) == 0 {
 						w.Uncounted += r.TagCount
 					}

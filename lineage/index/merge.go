@@ -46,7 +46,7 @@ func (s *sizes) tier(postings int64) (tier int) {
 }
 
 // leastPosting is before all: nothing happened at that time.
-var leastPosting = posting{math.MinInt64, math.MinInt64, math.MinInt64}
+var leastPosting = posting{tag: math.MinInt64, time: math.MinInt64, sequence: math.MinInt64}
 
 // standing is the target of a run that is whole.
 const standing = 0
@@ -252,7 +252,7 @@ func (b *batch) step(ctx context.Context, origin int64, m *merging) (moved int64
 	}
 	all := w.merging
 	// Up to where nothing less can be in what was not read.
-	cut, last := posting{math.MaxInt64, math.MaxInt64, math.MaxInt64}, true
+	cut, last := posting{tag: math.MaxInt64, time: math.MaxInt64, sequence: math.MaxInt64}, true
 	for _, s := range sources {
 		if end := s.part[len(s.part)-1]; !s.whole {
 			last = false
@@ -357,7 +357,7 @@ func (b *batch) readChunks(ctx context.Context, to []posting, run int64, after p
 			return nil, nil, err
 		}
 		at := len(to)
-		if to, err = readChunk(to, c); err == nil && (to[at] != first || first.compare(last) <= 0) {
+		if to, err = readChunk(to, c); err == nil && (to[at].compare(first) != 0 || first.compare(last) <= 0) {
 			err = errChunk
 		}
 		if err != nil {

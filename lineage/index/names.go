@@ -190,14 +190,17 @@ func (b *batch) reader(ctx context.Context, name string) (int64, error) {
 	return n, err
 }
 
-// tally is a row of the table of that name, with its cells. A record of several
-// departments does not say whose its persons are: they count in no department's
-// flow, or one owner would be told of another's.
+// tally is a row of the table of that name, with its cells. The persons of a
+// record of several departments count in the flows of those that they came from,
+// or one owner would be told of another's.
 type tally struct {
-	id     int64
-	cells  []cell
-	shared bool // of several departments
+	id          int64
+	cells       []cell
+	departments []string
 }
+
+// shared reports whether its records are of several departments.
+func (t *tally) shared() bool { return len(t.departments) > 1 }
 
 // cell is an outcome of a use that is part of a flow.
 type cell struct {
@@ -228,10 +231,9 @@ func (b *batch) tally(ctx context.Context, pair int64, r *lineage.Record) (*tall
 	if err != nil {
 		return nil, err
 	}
-	t := &tally{id: n}
+	t := &tally{id: n, departments: departmentsOf(r.Uses)}
 	for i := range r.Uses {
 		u := &r.Uses[i]
-		t.shared = t.shared || u.Department != r.Uses[0].Department
 		if u.Use == lineage.Tag || u.Department == "" {
 			continue // the ledger's own reading; the control graph's fields
 		}

@@ -38,7 +38,7 @@ func (x *Index) has(ctx context.Context, at lineage.Position, f *Filter) (bool, 
 	if err != nil || epoch != at.Epoch || f.Subject != "" && f.Subject != subject {
 		return false, err
 	}
-	if !f.Open.IsZero() && time+microsPerSecond*sealed > f.Open.UnixMicro() {
+	if !f.Open.IsZero() && sealed > 0 && time+microsPerSecond*sealed > f.Open.UnixMicro() {
 		return false, nil
 	}
 	if f.Tag == nil {

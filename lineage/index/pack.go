@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/weir-data/weir/lineage"
@@ -41,7 +41,7 @@ func appendCounts(b []byte, counts []lineage.Counts) []byte {
 	return b
 }
 
-var errCounts = errors.New("the counts of a record do not parse")
+var errCounts = fmt.Errorf("%w: the counts of a record do not parse", ErrDamaged)
 
 // parseCounts reads the counts of so many uses; none at all are zeros.
 func parseCounts(b []byte, uses int) ([]lineage.Counts, error) {
@@ -118,7 +118,7 @@ func packUUID(s string) ([]byte, bool) {
 	return b, err == nil
 }
 
-var errRequest = errors.New("the request id of a record does not parse")
+var errRequest = fmt.Errorf("%w: the request id of a record does not parse", ErrDamaged)
 
 func unpackRequest(b []byte) (string, error) {
 	switch {

@@ -94,8 +94,8 @@ func (l *look) end(origin int64) (time, sequence int64) {
 // in finds the newest places in one run.
 func (l *look) in(ctx context.Context, run, origin int64) error {
 	time, sequence := l.end(origin)
-	end := posting{l.tag, time, sequence}
-	begin := posting{l.tag, l.from, math.MinInt64}
+	end := posting{tag: l.tag, time: time, sequence: sequence}
+	begin := posting{tag: l.tag, time: l.from, sequence: math.MinInt64}
 	mark := len(l.found)
 	for at, limit := end, 1; ; limit = min(2*limit, 16) {
 		chunks, err := l.chunks(ctx, run, at, limit)
@@ -108,7 +108,7 @@ func (l *look) in(ctx context.Context, run, origin int64) error {
 			}
 			for _, p := range slices.Backward(l.list) {
 				if p.compare(end) < 0 && p.compare(begin) >= 0 {
-					l.found = append(l.found, place{Place: Place{Time: p.time, Origin: origin, Sequence: p.sequence}})
+					l.found = append(l.found, place{Place: Place{Time: p.time, Origin: origin, Sequence: p.sequence}, from: p.from})
 				}
 				if len(l.found)-mark == l.limit {
 					return nil

@@ -83,6 +83,20 @@ func (k *known) entries(n *knownNode, count int) (out []lineage.Entry) {
 			tags = append(tags, k.tag())
 		}
 		e.Record.SetTags(tags)
+		if k.r.IntN(2) == 0 { // of two departments
+			e.Record.Uses = shapes()[1]
+			e.Record.Sources = sourcesOf(e.Record.Uses)
+			lists := make([][]lineage.SubjectTag, 2)
+			for _, tag := range e.Record.Tags {
+				of := k.r.IntN(3)
+				for i := range lists {
+					if of != i {
+						lists[i] = append(lists[i], tag)
+					}
+				}
+			}
+			e.Record.SetGroupedTags(lineage.GroupTags(lists))
+		}
 		out = append(out, e)
 	}
 	return out
@@ -126,7 +140,7 @@ func (k *known) fail(n *knownNode) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	b := &batch{tx: tx, writer: w, people: []posting{{1, 2, 3}, {4, 5, 6}}}
+	b := &batch{tx: tx, writer: w, people: []posting{{1, 2, 3, 0}, {4, 5, 6, 1}}}
 	w.room = 1000
 	if err := errors.Join(b.putPeople(k.t.Context(), w.origin), tx.Rollback()); err != nil {
 		k.t.Fatal(err)
@@ -147,7 +161,7 @@ func (k *known) holds() {
 			e := &n.records[i]
 			for _, tag := range e.Record.Tags {
 				if !n.gone[e.Position.Sequence] {
-					want = append(want, posting{tagNumber(tag), e.Time.UnixMicro(), int64(e.Position.Sequence)})
+					want = append(want, postingOf(e, tag))
 				}
 			}
 		}
@@ -235,6 +249,16 @@ func (k *known) newest(tag lineage.SubjectTag, want []Place) {
 	}
 }
 
+// shares compares what a record says of where its persons came from with what is
+// known.
+func (k *known) shares(f *Filter, got *Read) {
+	k.t.Helper()
+	n := k.nodes[slices.IndexFunc(k.nodes, func(n *knownNode) bool { return n.name == got.Position.Origin })]
+	if want := sharesOf(f, &n.records[got.Position.Sequence-1].Record); !slices.Equal(got.Shares, want) {
+		k.t.Fatalf("%s: of the person's record %+v instead of %+v", got.Position, got.Shares, want)
+	}
+}
+
 // asks compares pages about one person with what is known.
 func (k *known) asks() {
 	k.t.Helper()
@@ -285,6 +309,7 @@ func (k *known) asks() {
 		}
 		for i := range page.Reads {
 			p := page.Reads[i].Position
+			k.shares(&f, &page.Reads[i])
 			at := slices.IndexFunc(k.nodes, func(n *knownNode) bool { return n.name == p.Origin })
 			got = append(got, found{page.Reads[i].Time.UnixMicro(), k.nodes[at].writer.origin, p.Origin, p.Sequence})
 		}
@@ -307,7 +332,7 @@ func (k *known) asks() {
 			continue
 		}
 		e := &n.records[k.r.IntN(len(n.records))]
-		has, err := k.x.Has(k.t.Context(), e.Position, Filter{Tag: &tag})
+		has, err := k.x.Has(k.t.Context(), e.Position, Filter{Tag: &tag, Open: e.Time.Add(-time.Hour)}) // the clock has gone back
 		if want := slices.Contains(e.Record.Tags, tag) && !n.gone[e.Position.Sequence]; err != nil || has != want {
 			k.t.Fatalf("has %v is %v, %v", e.Position, has, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,10 @@ type Read struct {
 	// Shared is set where the filter names a department and the record used
 	// fields of another: what it says as a whole is then not that one's alone.
 	Shared bool
+	// Shares says of a record of several departments how many of its persons came
+	// from each; where the filter names a department, of that one alone. It is nil
+	// where the record does not tell.
+	Shares []Share
 	// Sealed is for how long from its time on the record is shown to auditors
 	// alone.
 	Sealed time.Duration
@@ -121,6 +126,8 @@ type query struct {
 type pairInfo struct {
 	read Read // the context's and the shape's part
 	uses []lineage.Use
+	// departments are those of the uses.
+	departments []string
 }
 
 func (q *query) page(ctx context.Context, after *Place) (Page, error) {
@@ -206,13 +213,13 @@ func (q *query) fetch(ctx context.Context, places []place) ([]candidate, error) 
 }
 
 func (q *query) fetchSome(ctx context.Context, places []place, out []candidate) ([]candidate, error) {
-	byOrigin := make(map[int64][]string)
+	byOrigin := make(map[int64][]place)
 	for _, p := range places {
-		byOrigin[p.Origin] = append(byOrigin[p.Origin], strconv.FormatInt(p.Sequence, 10))
+		byOrigin[p.Origin] = append(byOrigin[p.Origin], p)
 	}
 	found := make(map[Place]Read, len(places))
-	for origin, sequences := range byOrigin {
-		if err := q.fetchOrigin(ctx, origin, strings.Join(sequences, ", "), found); err != nil {
+	for origin, some := range byOrigin {
+		if err := q.fetchOrigin(ctx, origin, some, found); err != nil {
 			return nil, err
 		}
 	}
@@ -224,16 +231,20 @@ func (q *query) fetchSome(ctx context.Context, places []place, out []candidate) 
 	return out, nil
 }
 
-func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string, found map[Place]Read) error {
+func (q *query) fetchOrigin(ctx context.Context, origin int64, places []place, found map[Place]Read) error {
 	name, err := q.index.originName(ctx, origin)
 	if err != nil {
 		return err
 	}
+	sequences, from := make([]string, len(places)), make(map[int64]departmentSet, len(places))
+	for i, p := range places {
+		sequences[i], from[p.Sequence] = strconv.FormatInt(p.Sequence, 10), p.from
+	}
 	w := &where{}
 	w.add("r.origin = %", origin)
-	w.parts = append(w.parts, "r.sequence IN ("+sequences+")")
+	w.parts = append(w.parts, "r.sequence IN ("+strings.Join(sequences, ", ")+")")
 	rows, err := q.index.db.QueryContext(ctx,
-		`SELECT r.sequence, r.epoch, r.time, r.tally, s.name, r.request, r.rows_read, r.people, r.counts
+		`SELECT r.sequence, r.epoch, r.time, r.tally, s.name, r.request, r.rows_read, r.people, r.cohorts, r.counts
 		 FROM record r JOIN reader s ON s.id = r.reader WHERE `+w.text(), w.args...)
 	if err != nil {
 		return err
@@ -242,12 +253,12 @@ func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string,
 	type row struct {
 		sequence, epoch, time, tally, rows, people int64
 		subject                                    string
-		request, counts                            []byte
+		request, cohorts, counts                   []byte
 	}
 	var all []row // read to the end first: what a tally says is another query
 	for rows.Next() {
 		var c row
-		if err := rows.Scan(&c.sequence, &c.epoch, &c.time, &c.tally, &c.subject, &c.request, &c.rows, &c.people, &c.counts); err != nil {
+		if err := rows.Scan(&c.sequence, &c.epoch, &c.time, &c.tally, &c.subject, &c.request, &c.rows, &c.people, &c.cohorts, &c.counts); err != nil {
 			return err
 		}
 		all = append(all, c)
@@ -271,6 +282,11 @@ func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string,
 		}
 		r.Position = lineage.Position{Origin: name, Epoch: uint32(c.epoch), Sequence: uint64(c.sequence)}
 		r.Time, r.Subject, r.Rows, r.People = time.UnixMicro(c.time).UTC(), c.subject, uint64(c.rows), uint64(c.people)
+		cohorts, err := parseCohorts(c.cohorts, len(p.departments))
+		if err != nil {
+			return err
+		}
+		r.Shares = q.shown(shares(p.departments, cohorts, from[c.sequence]))
 		for i := range p.uses {
 			if q.filter.Department != "" && p.uses[i].Department != q.filter.Department {
 				r.Shared = true
@@ -281,6 +297,14 @@ func (q *query) fetchOrigin(ctx context.Context, origin int64, sequences string,
 		found[Place{Time: c.time, Origin: origin, Sequence: c.sequence}] = r
 	}
 	return nil
+}
+
+// shown are the shares that the filter shows.
+func (q *query) shown(all []Share) []Share {
+	if q.filter.Department == "" || all == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(s Share) bool { return s.Department != q.filter.Department })
 }
 
 func (q *query) pairOf(ctx context.Context, tally int64) (*pairInfo, error) {
@@ -307,6 +331,7 @@ func (q *query) pairOf(ctx context.Context, tally int64) (*pairInfo, error) {
 	if p.uses, err = q.index.uses(ctx, shape); err != nil {
 		return nil, err
 	}
+	p.departments = departmentsOf(p.uses)
 	q.pairs[tally] = p
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/schema"
@@ -139,6 +140,9 @@ func sameRecord(t *testing.T, f *Filter, got *Read, want *lineage.Entry) {
 	}
 	if got.Shared != shared {
 		t.Fatalf("shared %v: %+v", got.Shared, w.Uses)
+	}
+	if diff := cmp.Diff(sharesOf(f, w), got.Shares, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("shares (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(fields, got.Fields); diff != "" {
 		t.Fatalf("fields (-want +got):\n%s", diff)

@@ -224,7 +224,7 @@ func tracesOf(t *testing.T, x *Index, path string) map[posting][]byte {
 			if n >= 0x80 {
 				t.Fatal("more of one tag than this reads")
 			}
-			size := c.w.step + 1 + n*(c.w.time+c.w.sequence)
+			size := c.w.step + 1 + n*(c.w.time+c.w.sequence+c.w.from)
 			// Its step, time and sequence: no other posting has these, but where time or
 			// sequence is the chunk's least.
 			p := rest[0]
@@ -259,7 +259,7 @@ func noTraces(t *testing.T, path string, redacted, open []lineage.Entry, traces 
 	left, of := 0, 0
 	for i := range redacted {
 		for _, tag := range redacted[i].Record.Tags {
-			trace, known := traces[posting{tagNumber(tag), redacted[i].Time.UnixMicro(), int64(redacted[i].Position.Sequence)}]
+			trace, known := traces[postingOf(&redacted[i], tag)]
 			if !known || moments[redacted[i].Time.UnixMicro()] {
 				continue
 			}

@@ -53,7 +53,7 @@ func (b *batch) count(ctx context.Context, origin int64, t *tally, r *lineage.Re
 	for i, c := range t.cells {
 		f.cells[i] += uint64(cellsOf(r, c.use, c.outcome))
 	}
-	if len(r.Tags) == 0 && !t.shared {
+	if len(r.Tags) == 0 && !t.shared() {
 		f.uncounted += int64(r.TagCount)
 	}
 	if err := f.people.add(t, r); err != nil {

@@ -114,7 +114,7 @@ func contentsOf(t *testing.T, x *Index, table string) (out []string) {
 	}
 	for origin, list := range stored(t, x) {
 		for _, p := range list {
-			out = append(out, fmt.Sprintf("%d|%d|%d|%d|", p.tag, p.time, origin, p.sequence))
+			out = append(out, fmt.Sprintf("%d|%d|%d|%d|%d|", p.tag, p.time, origin, p.sequence, p.from))
 		}
 	}
 	slices.Sort(out)

@@ -42,10 +42,12 @@ CREATE TABLE tally (
   last BIGINT NOT NULL, UNIQUE (pair, outcomes)
 );
 
+-- cohorts is, of a record of several departments, from which of them how many of
+-- its persons came, see cohort.go.
 CREATE TABLE record (
   origin BIGINT NOT NULL, sequence BIGINT NOT NULL, epoch BIGINT NOT NULL, time BIGINT NOT NULL, tally BIGINT NOT NULL,
   reader BIGINT NOT NULL, request {bytes} NOT NULL, rows_read BIGINT NOT NULL, people BIGINT NOT NULL,
-  counts {bytes} NOT NULL,
+  cohorts {bytes} NOT NULL, counts {bytes} NOT NULL,
   PRIMARY KEY (origin, sequence)
 ) {clustered};
 

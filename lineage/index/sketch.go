@@ -27,7 +27,7 @@ type sketch struct {
 
 // add adds the persons of a record.
 func (c *crowd) add(t *tally, r *lineage.Record) error {
-	if !t.shared {
+	if !t.shared() {
 		return c.insert("", r.Tags)
 	}
 	for i := range r.Sources {

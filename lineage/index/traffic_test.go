@@ -39,6 +39,7 @@ func (g *traffic) all() int { return g.records * g.times }
 type trafficPair struct {
 	record   lineage.Record
 	outcomes [][]lineage.Counts
+	sources  []lineage.SourceAge
 }
 
 func newTraffic(seed uint64, records, days, times, pairs, readers, people int) *traffic {
@@ -69,6 +70,7 @@ func newTraffic(seed uint64, records, days, times, pairs, readers, people int) *
 		if i%500 == 499 {
 			p.record.Application = "application-rare"
 		}
+		p.sources = sourcesOf(p.record.Uses)
 		for range 3 {
 			p.outcomes = append(p.outcomes, g.counts(p.record.Uses))
 		}
@@ -170,9 +172,26 @@ func (g *traffic) next(batch []lineage.Entry) []lineage.Entry {
 		if r.Tags = tags[mark:len(tags):len(tags)]; len(r.Tags) > 0 {
 			r.TagCount = uint64(len(r.Tags))
 		}
+		if r.Sources = p.sources; len(r.Sources) > 1 && len(r.Tags) > 0 {
+			g.group(r)
+		}
 		batch = append(batch, e)
 	}
 	return batch
+}
+
+// group parts a record's persons: most come from all of its departments.
+func (g *traffic) group(r *lineage.Record) {
+	lists := make([][]lineage.SubjectTag, len(r.Sources))
+	for _, tag := range r.Tags {
+		only := g.r.IntN(4 * len(lists))
+		for i := range lists {
+			if only == i || only >= len(lists) {
+				lists[i] = append(lists[i], tag)
+			}
+		}
+	}
+	r.SetGroupedTags(lineage.GroupTags(lists))
 }
 
 func (g *traffic) request() string {
@@ -247,8 +266,8 @@ func repeat(ctx context.Context, x *Index, g *traffic) error {
 	again := fmt.Sprintf(`WITH RECURSIVE n (k) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT k + 1 FROM n WHERE k < %d) `, g.times-1)
 	return errors.Join(
 		repeatPeople(ctx, x, g),
-		exec(again+`INSERT INTO record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, counts)
-			SELECT r.origin, r.sequence + n.k * $1, r.epoch, r.time + n.k * $2, r.tally, r.reader, r.request, r.rows_read, r.people, r.counts
+		exec(again+`INSERT INTO record (origin, sequence, epoch, time, tally, reader, request, rows_read, people, cohorts, counts)
+			SELECT r.origin, r.sequence + n.k * $1, r.epoch, r.time + n.k * $2, r.tally, r.reader, r.request, r.rows_read, r.people, r.cohorts, r.counts
 			FROM n CROSS JOIN record r`, n, span),
 		exec(again+`INSERT INTO rollup (tally, day, origin, reads, uncounted, first, last, cells, people)
 			SELECT r.tally, r.day + n.k * $1, r.origin, r.reads, r.uncounted, r.first + n.k * $2, r.last + n.k * $2, r.cells, r.people

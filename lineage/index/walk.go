@@ -14,6 +14,7 @@ import (
 type place struct {
 	Place
 	tally int64
+	from  departmentSet // that the person came from that was asked for
 }
 
 // newer orders places newest first.

@@ -63,35 +63,70 @@ func (l *look) tag() (lineage.SubjectTag, bool) {
 	return l.lineage.Keys.Tag(resolvers.TagUse, []byte(id)), true
 }
 
-// kinds are the kinds of data that a record is about, as far as they are surely
-// the reader's own. A record names persons but not which of its fields each is
-// in. So fields are named where all is about one person, or where one field
-// alone, the same in every row, says whom a row is about, and there are rows
-// enough for all: who was asked for and not found is a person of the record, too.
-// Of any other record only the types that hold persons' data are.
+// part is what of a record is about persons who cannot be told apart in it: one
+// department's fields, or all of them where the record does not say from which
+// departments' rows or keys each of its persons came.
+type part struct {
+	people   uint64
+	rows     uint64 // of the types that persons' rows are of
+	subjects map[schema.Coordinate]bool
+}
+
+// certain reports whether all of its fields are about each of its persons: where
+// there is one, or where one field alone, the same in every row, says whom a row is
+// about, and there are rows enough for all. Who was asked for and not found is a
+// person of the record, too.
+func (p *part) certain() bool {
+	return p.people == 1 || len(p.subjects) == 1 && p.rows >= p.people
+}
+
+// partsOf are the parts that are about the reader, by department.
+func partsOf(r *index.Read, about map[string]bool) map[string]*part {
+	parts := map[string]*part{}
+	for _, s := range r.Shares {
+		if s.Asked {
+			parts[s.Department] = &part{people: s.People, subjects: map[schema.Coordinate]bool{}}
+		}
+	}
+	whole := &part{people: r.People, subjects: map[schema.Coordinate]bool{}}
+	for i := range r.Fields {
+		u := &r.Fields[i].Use
+		if r.Shares == nil {
+			parts[u.Department] = whole
+		}
+		p := parts[u.Department]
+		switch {
+		case p == nil || !about[u.Coordinate.Type]:
+		case u.Use == lineage.Tag:
+			p.subjects[u.Coordinate] = true
+		case u.Use == lineage.Select && u.Coordinate.Row():
+			p.rows += uint64(r.Fields[i].Counts.Clear)
+		}
+	}
+	return parts
+}
+
+// kinds are the kinds of data that a record is about, as far as they are the
+// reader's own. A record says from which departments its persons came, and not
+// which of a department's fields each is in. So fields are named where all of them
+// are surely about him, and of other parts only the types that hold persons' data
+// are.
 func (l *look) kinds(r *index.Read) []generated.KindRead {
 	about := map[string]bool{} // types with a field that names a person
-	subjects := map[schema.Coordinate]bool{}
 	for i := range r.Fields {
 		if u := &r.Fields[i].Use; u.Use == lineage.Tag {
 			about[u.Coordinate.Type] = true
-			subjects[u.Coordinate] = true
 		}
 	}
-	var rows uint64 // of the types that persons' rows are of
-	for i := range r.Fields {
-		if u := &r.Fields[i].Use; u.Coordinate.Row() && u.Use == lineage.Select && about[u.Coordinate.Type] {
-			rows += uint64(r.Fields[i].Counts.Clear)
-		}
-	}
-	certain := r.People == 1 || len(subjects) == 1 && rows >= r.People
+	parts := partsOf(r, about)
 	out := []generated.KindRead{}
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		if !about[f.Use.Coordinate.Type] || f.Use.Use != lineage.Select {
 			continue
 		}
-		if f.Counts.Clear+f.Counts.Masked == 0 {
+		part := parts[f.Use.Department]
+		if part == nil || f.Counts.Clear+f.Counts.Masked == 0 {
 			continue
 		}
 		at := slices.IndexFunc(out, func(k generated.KindRead) bool { return k.Type == f.Use.Coordinate.Type })
@@ -99,7 +134,7 @@ func (l *look) kinds(r *index.Read) []generated.KindRead {
 			at = len(out)
 			out = append(out, generated.KindRead{Department: f.Use.Department, Type: f.Use.Coordinate.Type, Fields: []generated.KindField{}})
 		}
-		if !certain || f.Use.Coordinate.Row() {
+		if !part.certain() || f.Use.Coordinate.Row() {
 			continue
 		}
 		field := generated.KindField{Name: f.Use.Coordinate.Field, Outcome: generated.ReadOutcomeMasked}

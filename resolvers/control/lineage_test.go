@@ -88,6 +88,35 @@ func (l *ledger) reading() lineage.Sealer { return l.ring.Box("reading") }
 
 func (l *ledger) add(t *testing.T, subject, department, purpose string, uses []lineage.Use, counts []lineage.Counts, people ...string) {
 	t.Helper()
+	r := l.record(subject, department, purpose, uses, counts)
+	var tags []lineage.SubjectTag
+	for _, p := range people {
+		tags = append(tags, l.tag(p))
+	}
+	r.SetTags(tags)
+	l.append(t, r)
+}
+
+// across adds a record about the mother's row in one department and two marriages
+// of her and the father in another.
+func (l *ledger) across(t *testing.T) {
+	t.Helper()
+	use := func(department, typ, field string, kind lineage.UseKind) lineage.Use {
+		return lineage.Use{Department: department, Table: typ, Column: field, Coordinate: schema.Coordinate{Type: typ, Field: field}, Level: 2, Use: kind}
+	}
+	r := l.record("c-1", "counter-office", "registration", []lineage.Use{
+		use("public_security", "Person", "", lineage.Select), use("public_security", "Person", "name", lineage.Select), use("public_security", "Person", "idNumber", lineage.Tag),
+		use("civil", "Marriage", "", lineage.Select), use("civil", "Marriage", "place", lineage.Select),
+		use("civil", "Marriage", "first", lineage.Tag), use("civil", "Marriage", "second", lineage.Tag),
+	}, []lineage.Counts{{Clear: 1}, {Clear: 1}, {}, {Clear: 2}, {Clear: 2}, {}, {}})
+	r.Sources = []lineage.SourceAge{{Department: "public_security"}, {Department: "civil"}}
+	r.SetGroupedTags(lineage.GroupTags([][]lineage.SubjectTag{{l.tag(mother)}, {l.tag(mother), l.tag(father)}}))
+	l.append(t, r)
+}
+
+func (l *ledger) tag(id string) lineage.SubjectTag { return l.ring.Tag(resolvers.TagUse, []byte(id)) }
+
+func (l *ledger) record(subject, department, purpose string, uses []lineage.Use, counts []lineage.Counts) *lineage.Record {
 	r := &lineage.Record{
 		RequestID: "request-" + subject, Kind: "query", Subject: l.ring.Pseudonym(resolvers.SubjectUse, subject), Department: department,
 		Purpose: purpose, Schema: "s1", Policy: "r1", Document: "ab", Uses: uses, Counts: counts, Rows: 1, Status: "ok",
@@ -95,11 +124,11 @@ func (l *ledger) add(t *testing.T, subject, department, purpose string, uses []l
 	if purpose == "cases" {
 		r.Sealed = 90 * 24 * time.Hour
 	}
-	var tags []lineage.SubjectTag
-	for _, p := range people {
-		tags = append(tags, l.ring.Tag(resolvers.TagUse, []byte(p)))
-	}
-	r.SetTags(tags)
+	return r
+}
+
+func (l *ledger) append(t *testing.T, r *lineage.Record) {
+	t.Helper()
 	l.clock = l.clock.Add(time.Hour)
 	_, ticket, err := l.log.Append(t.Context(), r)
 	if err == nil {
@@ -272,7 +301,10 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 	alone := r
 	alone.RequestID, alone.Operation, alone.Uses, alone.Counts, alone.Rows, alone.Level = "one", "Companies", r.Uses[:1], r.Counts[:1], 7, 0
 	alone.SetTags(nil)
-	for _, record := range []*lineage.Record{&r, &alone} {
+	nobody := r
+	nobody.RequestID = "nobody"
+	nobody.SetTags(nil)
+	for _, record := range []*lineage.Record{&r, &alone, &nobody} {
 		if _, _, err := l.log.Append(t.Context(), record); err != nil {
 			t.Fatal(err)
 		}
@@ -291,9 +323,11 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 		req           *resolvers.Request
 		request, want string
 	}{
-		"the market's owner": {market(), "both", `{"operation":null,"status":null,"code":null,"level":"L1","rows":null,"people":null,` +
+		"the market's owner": {market(), "both", `{"operation":null,"status":null,"code":null,"level":"L1","rows":null,"people":"0",` +
 			`"fields":[{"coordinate":"Company.name","use":"select","clear":7}]}`},
-		"the security's owner": {owner(), "both", `{"operation":null,"status":null,"code":null,"level":"L4","rows":null,"people":null,` +
+		"the security's owner": {owner(), "both", `{"operation":null,"status":null,"code":null,"level":"L4","rows":null,"people":"1",` +
+			`"fields":[{"coordinate":"Person.idNumber","use":"filter","clear":0},{"coordinate":"Person.idNumber","use":"tag","clear":0}]}`},
+		"of a record about nobody": {owner(), "nobody", `{"operation":null,"status":null,"code":null,"level":"L4","rows":null,"people":"0",` +
 			`"fields":[{"coordinate":"Person.idNumber","use":"filter","clear":0},{"coordinate":"Person.idNumber","use":"tag","clear":0}]}`},
 		"his own alone": {market(), "one", `{"operation":"Companies","status":"partial","code":"SOURCE_DOWN","level":"L1","rows":"7","people":"0",` +
 			`"fields":[{"coordinate":"Company.name","use":"select","clear":7}]}`},
@@ -309,7 +343,7 @@ func TestOwnerOfOneOfTwo(t *testing.T) {
 	}
 	// The person whom the record is about is the other department's.
 	const readers = `{ field(coordinate: "Company.name") { readers { reads people peopleUncounted } } }`
-	want := `{"field":{"readers":[{"reads":"3","people":"0","peopleUncounted":"0"}]}}`
+	want := `{"field":{"readers":[{"reads":"4","people":"0","peopleUncounted":"0"}]}}`
 	if got := good(t, e, market(), readers); got != want {
 		t.Errorf("%s instead of %s", got, want)
 	}
@@ -376,6 +410,32 @@ func TestAskedForAndNotFound(t *testing.T) {
 		if got := good(t, e, person(name, id), `{ aboutMe(first: 2) { reads { kinds { type fields { name } } } } }`); got != want {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// TestAboutMeAcross: of a record of several departments a person is told what he
+// came from, and its fields where they are surely about him.
+func TestAboutMeAcross(t *testing.T) {
+	cfg, l := newLedger(t)
+	var err error
+	if l.log, err = lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }}); err != nil {
+		t.Fatal(err)
+	}
+	l.across(t)
+	if err := errors.Join(l.log.Close(), l.index.CatchUp(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	e := newExecutor(t, control.Config{Lineage: cfg})
+	for name, test := range map[string]struct{ id, want string }{
+		"of both":        {mother, `{"type":"Person","fields":[{"name":"name"}]},{"type":"Marriage","fields":[]}`},
+		"of one of them": {father, `{"type":"Marriage","fields":[]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := `{"aboutMe":{"reads":[{"kinds":[` + test.want + `]}]}}`
+			if diff := cmp.Diff(want, good(t, e, person(name, test.id), `{ aboutMe(first: 1) { reads { kinds { type fields { name } } } } }`)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

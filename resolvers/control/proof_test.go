@@ -35,8 +35,8 @@ func person(subject, id string) *resolvers.Request {
 	return r
 }
 
-// proving adds the 6th record, of 300 persons, the mother among them, and a real
-// ledger over all.
+// proving adds the 6th record, of 300 persons, the mother among them, the 7th, across
+// two departments, and a real ledger over all.
 func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 	t.Helper()
 	cfg, l := newLedger(t)
@@ -54,6 +54,7 @@ func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 		{Department: "public_security", Table: "person", Column: "name", Coordinate: schema.Coordinate{Type: "Person", Field: "name"}, Level: 2, Use: lineage.Select},
 		{Department: "public_security", Table: "person", Column: "id_number", Coordinate: schema.Coordinate{Type: "Person", Field: "idNumber"}, Level: 3, Use: lineage.Tag},
 	}, []lineage.Counts{{Clear: 300}, {Masked: 300}, {}}, people...)
+	l.across(t)
 	if err := l.index.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 		}
 	})
 	cfg.Receipts = led
-	for end := time.Now().Add(20 * time.Second); led.Stats().Proven < 6; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); led.Stats().Proven < 7; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%+v", led.Stats())
 		}
@@ -103,6 +104,12 @@ func TestProofForThePerson(t *testing.T) {
 		}},
 		"a record about two": {person("father", father), "node-a/1/3", []string{
 			"time 2026-03-01T03:00:00Z", `office "counter-office"`, `purpose "registration"`, `read Marriage of "civil"`,
+		}},
+		"a record across departments": {person("mother", mother), "node-a/2/7", []string{
+			"time 2026-03-01T07:00:00Z", `office "counter-office"`, `purpose "registration"`, `read Person.name of "public_security" clear`, `read Marriage of "civil"`,
+		}},
+		"one in which another department's rows are another's": {person("father", father), "node-a/2/7", []string{
+			"time 2026-03-01T07:00:00Z", `office "counter-office"`, `purpose "registration"`, `read Marriage of "civil"`,
 		}},
 		"a record about 300": {person("mother", mother), "node-a/2/6", []string{
 			"time 2026-03-01T06:00:00Z", `office "counter-office"`, `purpose "registration"`, `read Person.name of "public_security" masked`,
@@ -206,7 +213,7 @@ func TestSealedEverywhere(t *testing.T) {
 	const cases = `{ reads(filter: {purpose: "cases"}) { reads { receipt sealedUntil } } }`
 
 	e := newExecutor(t, control.Config{Lineage: cfg})
-	if got := good(t, e, person("mother", mother), about); strings.Contains(got, sealed) || strings.Count(got, "receipt") != 4 {
+	if got := good(t, e, person("mother", mother), about); strings.Contains(got, sealed) || strings.Count(got, "receipt") != 5 {
 		t.Errorf("aboutMe: %s", got)
 	}
 	forbidden := run(t, e, person("mother", mother), `{ receipt(id: "`+sealed+`") { proof } }`, nil)

@@ -117,6 +117,18 @@ const instant = time.RFC3339Nano
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
+// peopleOf is how many of a record's persons came from the rows or keys of the
+// department that its fields are of.
+func peopleOf(r *index.Read) (n uint64, known bool) {
+	if r.Shares == nil {
+		return 0, r.People == 0
+	}
+	for _, s := range r.Shares {
+		n = s.People
+	}
+	return n, true
+}
+
 // record is what a reader of the ledger is shown of a record. An owner is shown
 // his department's part: its fields, their level, and what is said of the whole
 // only where his department's fields are the whole.
@@ -134,6 +146,8 @@ func (l *look) record(r *index.Read) generated.ReadRecord {
 	if l.auditor || !r.Shared {
 		out.Operation, out.Status, out.Code = optional(r.Operation), optional(r.Status), optional(r.Code)
 		out.Rows, out.People = optional(number(r.Rows)), optional(number(r.People))
+	} else if n, known := peopleOf(r); known {
+		out.People = optional(number(n))
 	}
 	if !l.auditor {
 		level = 0

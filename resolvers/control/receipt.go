@@ -128,10 +128,12 @@ func (l *look) mine(r *lineage.Record) bool {
 }
 
 // aboutReader reports whether the reader is a person whom the record is about,
-// and it is open to him by now.
+// and it is open to him by now. What was never sealed is open also where the clock
+// has gone back since.
 func (l *look) aboutReader(e *lineage.Entry) bool {
 	tag, ok := l.tag()
-	return ok && slices.Contains(e.Record.Tags, tag) && !e.Time.Add(e.Record.Sealed).After(l.now())
+	sealed := e.Record.Sealed
+	return ok && slices.Contains(e.Record.Tags, tag) && (sealed == 0 || !e.Time.Add(sealed).After(l.now()))
 }
 
 // statement is what a person is told of a look at his data, line by line: what
@@ -141,6 +143,9 @@ func (l *look) aboutReader(e *lineage.Entry) bool {
 // see could be tried out.
 func (l *look) statement(e *lineage.Entry) []string {
 	r := index.Read{Consumer: e.Record.Department, Purpose: e.Record.Purpose, People: e.Record.TagCount}
+	if tag, ok := l.tag(); ok {
+		r.Shares = index.SharesOf(&e.Record, tag)
+	}
 	for i := range e.Record.Uses {
 		f := index.Field{Use: e.Record.Uses[i]}
 		if i < len(e.Record.Counts) {
