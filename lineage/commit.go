@@ -120,11 +120,11 @@ func (l *Log) take() *group {
 	return g
 }
 
-// seal moves the group that Append fills behind those that wait. The caller
-// holds mu.
+// seal moves the group that Append fills behind those that wait. One with nothing
+// in it yet stays: its first record is waiting for a data key. The caller holds mu.
 func (l *Log) seal() {
 	g := l.pending
-	if g == nil {
+	if g == nil || len(g.buf) == 0 {
 		return
 	}
 	l.pending = nil

@@ -285,6 +285,29 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// TestEmptyGroup: the first record of a month and level opens a group and then
+// waits for its data key; the committer, when it looks meanwhile, has nothing to
+// write or to sync.
+func TestEmptyGroup(t *testing.T) {
+	l := openMem(t, newMemFS(), Config{})
+	l.mu.Lock()
+	l.openGroup()
+	l.mu.Unlock()
+	if g := l.take(); g != nil {
+		t.Errorf("a group of %d records and %d bytes was taken", g.records, len(g.buf))
+	}
+	_, ticket, err := l.Append(t.Context(), sampleRecord())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(ticket.Wait(t.Context(), Synced), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Stats(); s.Groups != 2 { // the record, and the end
+		t.Errorf("%d groups", s.Groups)
+	}
+}
+
 func TestGate(t *testing.T) {
 	files := newMemFS()
 	l := openMem(t, files, Config{})
