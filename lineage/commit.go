@@ -312,6 +312,7 @@ func (l *Log) settle(g *group, sync time.Duration) {
 	l.stats.Synced += uint64(g.records)
 	l.stats.Queued -= g.records
 	l.stats.LastSync = sync
+	l.stats.SyncTime += sync
 	if len(l.backlog) == 0 {
 		l.down = nil
 	}

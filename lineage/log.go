@@ -134,6 +134,7 @@ type Stats struct {
 	Refused   uint64        // records refused, or taken and then not vouched for
 	Queued    int           // records not yet on disk
 	LastSync  time.Duration // of the last commit's sync
+	SyncTime  time.Duration // of all commits' syncs together
 	Segment   uint64        // ordinal of the current file
 	Available bool
 }

@@ -280,8 +280,12 @@ func TestGroupCommit(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s := l.Stats(); s.Groups != 3 { // one, fifty, and the end
+	s := l.Stats()
+	if s.Groups != 3 { // one, fifty, and the end
 		t.Errorf("%d groups", s.Groups)
+	}
+	if s.SyncTime < 5*time.Millisecond || s.SyncTime <= s.LastSync {
+		t.Errorf("all syncs took %s, the last one %s", s.SyncTime, s.LastSync)
 	}
 }
 

@@ -95,6 +95,8 @@ func LedgerMetrics(l *lineage.Log) []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		counter("weir_ledger_appended_total", "Records given a position.", func(s lineage.Stats) float64 { return float64(s.Appended) }),
+		counter("weir_ledger_groups_total", "Groups of records that were written and synced at once.", func(s lineage.Stats) float64 { return float64(s.Groups) }),
+		counter("weir_ledger_sync_seconds_total", "Time that the syncs of these groups took.", func(s lineage.Stats) float64 { return s.SyncTime.Seconds() }),
 		counter("weir_ledger_refused_total", "Records refused because the ledger was unavailable.", func(s lineage.Stats) float64 { return float64(s.Refused) }),
 		gauge("weir_ledger_queued", "Records that wait to be written.", func(s lineage.Stats) float64 { return float64(s.Queued) }),
 		gauge("weir_ledger_available", "1 while records can be written.", func(s lineage.Stats) float64 {

@@ -5,12 +5,51 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
 )
+
+// TestLedgerMetrics: the log's figures are there, and tell records from the groups
+// in which they were synced.
+func TestLedgerMetrics(t *testing.T) {
+	ring, err := keyring.Generate()
+	must(t, err)
+	log, err := lineage.Open(lineage.Config{Dir: t.TempDir(), Origin: "node-a", Reading: ring.Box("reading")})
+	must(t, err)
+	for range 3 { // each alone in its group, as nobody appends while it is waited for
+		_, ticket, err := log.Append(t.Context(), &lineage.Record{RequestID: "r", Kind: "introspection", Status: "ok"})
+		must(t, err)
+		must(t, ticket.Wait(t.Context(), lineage.Synced))
+	}
+	must(t, log.Close())
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(LedgerMetrics(log)...)
+	families, err := registry.Gather()
+	must(t, err)
+	got := make(map[string]float64)
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	if took := log.Stats().SyncTime.Seconds(); took <= 0 || got["weir_ledger_sync_seconds_total"] != took {
+		t.Errorf("syncs took %v s, the metric says %v", took, got["weir_ledger_sync_seconds_total"])
+	}
+	delete(got, "weir_ledger_sync_seconds_total")
+	want := map[string]float64{
+		"weir_ledger_appended_total": 3,
+		"weir_ledger_groups_total":   4, // the last one ends the file
+		"weir_ledger_refused_total":  0,
+		"weir_ledger_queued":         0,
+		"weir_ledger_available":      0, // it is closed
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
 
 // TestIndexBehind: the metric counts what is on disk and not in the index.
 func TestIndexBehind(t *testing.T) {
