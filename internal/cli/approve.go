@@ -76,14 +76,28 @@ func (s *streams) policyKeygen() *cobra.Command {
 	return c
 }
 
-// signing are the options of propose and approve.
+// signing are the options of whoever signs: of revisions, and of acts of retention.
 type signing struct {
-	config, officer, key string
-	valid                time.Duration
+	whichNode
+	officer, key string
+	valid        time.Duration
 }
 
-func (f *signing) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.config, "config", "", "the configuration file (default: weir.yaml, or the demo's)")
+// policyFlags are those of propose and approve; like all commands about policy
+// they are told their configuration.
+func (f *signing) policyFlags(c *cobra.Command) {
+	c.Flags().StringVar(&f.path, "config", "", "the configuration file (default: weir.yaml, or the demo's)")
+	f.officerFlags(c)
+}
+
+// actFlags are those of acts of retention; like all commands about the ledger
+// they find their node.
+func (f *signing) actFlags(c *cobra.Command) {
+	f.flags(c)
+	f.officerFlags(c)
+}
+
+func (f *signing) officerFlags(c *cobra.Command) {
 	c.Flags().StringVar(&f.officer, "as", "", "the officer's id")
 	c.Flags().StringVar(&f.key, "key", "", "the file of the officer's private key")
 	_ = c.MarkFlagRequired("as")
@@ -99,7 +113,7 @@ writes a proposal beside the policy. It takes effect once another officer has
 signed it with weir policy approve. A revision that widens nothing needs neither.`,
 		RunE: func(*cobra.Command, []string) error { return s.propose(f) },
 	}
-	f.add(c)
+	f.policyFlags(c)
 	c.Flags().DurationVar(&f.valid, "valid", 7*24*time.Hour, "how long the approval may bring the revision into force")
 	return c
 }
@@ -112,7 +126,7 @@ func (s *streams) policyApprove() *cobra.Command {
 policy. A running node puts the revision in force within a second.`,
 		RunE: func(*cobra.Command, []string) error { return s.approve(f) },
 	}
-	f.add(c)
+	f.policyFlags(c)
 	return c
 }
 
@@ -132,7 +146,7 @@ func (s *signer) file() string {
 
 // signer reads key and folders, and shows what the officer is about to sign.
 func (s *streams) signer(f *signing) (*signer, error) {
-	cfg, err := located(f.config)
+	cfg, err := f.load()
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 func (s *streams) lineageArchive() *cobra.Command {
-	var path, to, before string
+	var w whichNode
+	var to, before string
 	var wait time.Duration
 	c := &cobra.Command{
 		Use: "archive --to FOLDER", Short: "Move old segments of a stopped node's ledger into an archive", Args: cobra.NoArgs,
@@ -39,10 +40,10 @@ many times. No server may have the ledger meanwhile.`,
 					return &exitError{ExitUsage, fmt.Errorf("--before %q is no day", before), "such as 2025-01-01, UTC"}
 				}
 			}
-			return s.archive(c.Context(), path, a, wait)
+			return s.archive(c.Context(), &w, a, wait)
 		},
 	}
-	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	w.flags(c)
 	c.Flags().StringVar(&to, "to", "", "folder of the archive, made if missing")
 	c.Flags().StringVar(&before, "before", "", "move only segments that were done with before this day, UTC")
 	c.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long the second machine may take to have everything that is moved")
@@ -50,8 +51,8 @@ many times. No server may have the ledger meanwhile.`,
 	return c
 }
 
-func (s *streams) archive(ctx context.Context, path string, a lineage.Archiving, wait time.Duration) error {
-	n, err := openStopped(ctx, path, "stop the server that has this ledger: segments are moved while nobody reads them",
+func (s *streams) archive(ctx context.Context, w *whichNode, a lineage.Archiving, wait time.Duration) error {
+	n, err := openStopped(ctx, w, "stop the server that has this ledger: segments are moved while nobody reads them",
 		"the archiving is recorded, and records need their key: the file that ledger.readingKey names")
 	if err != nil {
 		return err

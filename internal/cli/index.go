@@ -86,7 +86,8 @@ func indexRemedy(err error) string {
 }
 
 func (s *streams) lineageReindex() *cobra.Command {
-	var path, archive string
+	var w whichNode
+	var archive string
 	c := &cobra.Command{
 		Use: "reindex", Short: "Make the ledger's index anew from the log", Args: cobra.NoArgs,
 		Long: `Drops the index and reads the whole log again. The log is not changed. Of an index
@@ -95,11 +96,11 @@ segments were archived, name the archive: without it their records would be in n
 answer any more.`,
 	}
 	keep := c.Flags().Bool("keep", false, "keep what other nodes put in; read on from where this node's part ends")
-	c.Flags().StringVar(&path, "config", "", "the configuration whose index it is")
+	w.flags(c)
 	c.Flags().StringVar(&archive, "archive", "", "folder with segments that were archived out of the ledger")
 	without := c.Flags().Bool("without-archive", false, "leave out what was archived")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		n, err := openStopped(c.Context(), path, "stop the server that has this ledger: it would put rows under names that are gone",
+		n, err := openStopped(c.Context(), &w, "stop the server that has this ledger: it would put rows under names that are gone",
 			"reindex reads the records: give ledger.readingKey the file of their key")
 		if err != nil {
 			return err

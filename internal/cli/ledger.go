@@ -67,13 +67,13 @@ func openTree(cfg *config.Config, log *lineage.Log, reading lineage.Sealer, logg
 func tampered(err error) error { return &exitError{ExitTampered, err, ""} }
 
 func (s *streams) lineageKey() *cobra.Command {
-	var state, path string
+	var w whichNode
 	c := &cobra.Command{
 		Use: "key", Short: "Print the public key that the ledger's checkpoints and receipts are checked with", Args: cobra.NoArgs,
 		Long: `Prints the public key of a node's ledger. Give it to auditors and witnesses by a
 way that does not lead over this node: verify trusts nothing else.`,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := nodeConfig(state, path)
+			cfg, err := w.load()
 			if err != nil {
 				return err
 			}
@@ -88,17 +88,8 @@ way that does not lead over this node: verify trusts nothing else.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&state, "state", "", "folder of the demo (default: as weir.yaml, or the demo's)")
-	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	w.flags(c)
 	return c
-}
-
-// nodeConfig is the configuration that --state or --config mean.
-func nodeConfig(state, path string) (*config.Config, error) {
-	if path == "" && state != "" {
-		path = filepath.Join(state, "weir.yaml")
-	}
-	return located(path)
 }
 
 func (s *streams) lineageVerify() *cobra.Command {

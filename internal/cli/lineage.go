@@ -60,8 +60,11 @@ reading key it prints which records there are, and nothing of what they hold.`,
 // ledgerFolder finds the ledger's folder, the names of its levels, and where its
 // reading key is.
 func ledgerFolder(state, path string) (folder, reading string, levels schema.Levels, err error) {
+	if err := oneNamed(state, path); err != nil {
+		return "", "", nil, err
+	}
 	var cfg *config.Config
-	if state == "" || path != "" {
+	if state == "" {
 		if cfg, err = located(path); err != nil {
 			return "", "", nil, err
 		}

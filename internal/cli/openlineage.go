@@ -34,7 +34,7 @@ func (o *openLineage) flags(c *cobra.Command) {
 }
 
 // alone are the flags that mean nothing without --openlineage.
-var alone = [...]string{"from", "to", "window", "namespace", "out", "ledger"}
+var alone = [...]string{"from", "to", "window", "namespace", "out", "ledger", "archive", "reading-key"}
 
 // exportOpenLineage reads the log, not the index: a copied folder is enough.
 func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLineage) error {
@@ -72,6 +72,9 @@ func (o *openLineage) folder(w *wherever) (f lineage.Folder, err error) {
 	if o.dir == "" {
 		f, o.options.Levels, err = w.folder()
 		return f, err
+	}
+	if w.state != "" {
+		return f, &exitError{ExitUsage, errors.New("--ledger and --state both say which ledger is meant"), "give one of them"}
 	}
 	f.Dir, f.Archive = o.dir, w.archive
 	if o.options.Levels, err = levelsOfCopy(w.path); err != nil || w.reading == "" {

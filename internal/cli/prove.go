@@ -15,8 +15,11 @@ import (
 	"github.com/weir-data/weir/schema"
 )
 
-// wherever are the flags that find a ledger.
-type wherever struct{ state, path, reading, archive string }
+// wherever are the flags that find a ledger, also by its folder alone.
+type wherever struct {
+	whichNode
+	reading, archive string
+}
 
 // readingFlag is for commands that read records.
 func (w *wherever) readingFlag(c *cobra.Command) {
@@ -161,7 +164,7 @@ whom else it is about and who read.`,
 // publicKey is the node's own, from its key file.
 func (w *wherever) publicKey(origin string) (string, error) {
 	path := filepath.Join(w.state, "ledger.key")
-	if cfg, err := nodeConfig(w.state, w.path); err == nil {
+	if cfg, err := w.load(); err == nil {
 		path = cfg.Ledger.Key
 	}
 	k, err := ledger.LoadKey(path, origin)
@@ -202,6 +205,9 @@ of what records say: a copy must have been made with --keys, and needs
 				return &exitError{ExitUsage, errors.New("name a new folder, or --openlineage"), "see weir lineage export --help"}
 			}
 			if o.on {
+				if keys {
+					return &exitError{ExitUsage, errors.New("--keys does not go with --openlineage: it is about a copy"), "see weir lineage export --help"}
+				}
 				return s.exportOpenLineage(c.Context(), &w, &o)
 			}
 			for _, name := range alone {

@@ -41,8 +41,8 @@ type keeper struct {
 
 // keeper reads what the ledger's folder and the revision in force say. It needs
 // no lock, and works beside a running server.
-func (s *streams) keeper(path string) (*keeper, error) {
-	cfg, err := located(path)
+func (s *streams) keeper(w *whichNode) (*keeper, error) {
+	cfg, err := w.load()
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +83,11 @@ func (k *keeper) level(rank schema.Rank) string {
 }
 
 func (s *streams) retentionList() *cobra.Command {
-	var path string
+	var w whichNode
 	c := &cobra.Command{
 		Use: "list", Short: "Show the months and levels of the ledger, and which may be dropped", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			k, err := s.keeper(path)
+			k, err := s.keeper(&w)
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func (s *streams) retentionList() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	w.flags(c)
 	return c
 }
 
@@ -141,7 +141,7 @@ with weir lineage retention sign, and weir lineage retention drop carries it out
 		Example: "  weir lineage retention propose --month 2023-01 --level L3 --as zhao --key zhao.key",
 		RunE:    func(*cobra.Command, []string) error { return s.proposeAct(f, month, level, out) },
 	}
-	f.add(c)
+	f.actFlags(c)
 	c.Flags().StringVar(&month, "month", "", "the month, such as 2023-01")
 	c.Flags().StringVar(&level, "level", "", "the level, by its name in weir.yaml")
 	c.Flags().DurationVar(&f.valid, "valid", 7*24*time.Hour, "how long the act may be carried out")
@@ -159,7 +159,7 @@ func (s *streams) proposeAct(f *signing, month, level, out string) error {
 	if err != nil {
 		return &exitError{ExitUsage, fmt.Errorf("--month %q: %w", month, err), ""}
 	}
-	k, err := s.keeper(f.config)
+	k, err := s.keeper(&f.whichNode)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (s *streams) retentionSign() *cobra.Command {
 one: a security officer's to an auditor's, or an auditor's to a security officer's.`,
 		RunE: func(_ *cobra.Command, args []string) error { return s.signAct(f, args[0]) },
 	}
-	f.add(c)
+	f.actFlags(c)
 	return c
 }
 
@@ -251,7 +251,7 @@ func readAct(path string) (string, *approval.Act, error) {
 }
 
 func (s *streams) signAct(f *signing, path string) error {
-	k, err := s.keeper(f.config)
+	k, err := s.keeper(&f.whichNode)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ import (
 )
 
 func (s *streams) retentionDrop() *cobra.Command {
-	var path, server, token string
+	var w whichNode
+	var server, token string
 	c := &cobra.Command{
 		Use: "drop ACT", Short: "Carry out an act that both officers have signed: the key is dropped, for good", Args: cobra.ExactArgs(1),
 		Long: `Drops the data key that the act names: records the act in the ledger, removes the
@@ -48,7 +49,7 @@ revision in force, and nothing is changed where it does not.`,
 			if server != "" {
 				err = dropThere(c.Context(), server, token, text)
 			} else {
-				err = s.dropHere(c.Context(), path, text)
+				err = s.dropHere(c.Context(), &w, text)
 			}
 			if err != nil {
 				return err
@@ -57,7 +58,7 @@ revision in force, and nothing is changed where it does not.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&path, "config", "", "the configuration whose ledger it is")
+	w.flags(c)
 	c.Flags().StringVar(&server, "server", "", "address of the running server, such as http://127.0.0.1:8080")
 	c.Flags().StringVar(&token, "token", "", "file with an auditor's token, for --server")
 	return c
@@ -87,8 +88,8 @@ func retentionError(err error, remedy string) error {
 }
 
 // dropHere carries an act out on a ledger that no server has.
-func (s *streams) dropHere(ctx context.Context, path, text string) error {
-	n, err := openStopped(ctx, path, "a server has this ledger: hand it the act with --server ADDRESS --token FILE, or stop it",
+func (s *streams) dropHere(ctx context.Context, w *whichNode, text string) error {
+	n, err := openStopped(ctx, w, "a server has this ledger: hand it the act with --server ADDRESS --token FILE, or stop it",
 		"the act is recorded, and records need their key: the file that ledger.readingKey names")
 	if err != nil {
 		return err

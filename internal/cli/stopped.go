@@ -21,8 +21,8 @@ type stopped struct {
 // openStopped takes the node of a configuration; whoever calls it closes it. The
 // remedies are for a node that a server has, and for one whose records cannot be
 // read.
-func openStopped(ctx context.Context, path, running, unread string) (*stopped, error) {
-	cfg, err := located(path)
+func openStopped(ctx context.Context, w *whichNode, running, unread string) (*stopped, error) {
+	cfg, err := w.load()
 	if err != nil {
 		return nil, err
 	}
