@@ -52,6 +52,9 @@ func openReading(cfg *config.Config) (lineage.Sealer, error) {
 
 // openTree opens the ledger behind a node's log.
 func openTree(cfg *config.Config, log *lineage.Log, reading lineage.Sealer, logger *slog.Logger) (*ledger.Ledger, error) {
+	if _, err := os.Stat(cfg.Ledger.Key); errors.Is(err, fs.ErrNotExist) && log.SyncedTo() > 0 {
+		return nil, fmt.Errorf("%w: %s is missing, but the ledger %s is signed with it", ledger.ErrKey, cfg.Ledger.Key, cfg.Ledger.Folder)
+	}
 	key, err := ledger.KeyFor(cfg.Ledger.Key, cfg.Ledger.Folder, cfg.Ledger.Origin)
 	if err != nil {
 		return nil, err

@@ -94,13 +94,15 @@ func ledgerError(folder string, err error) error {
 		remedy = "move what is not the ledger's out of its folder, or choose an empty folder for a new ledger"
 	case errors.Is(err, ledger.ErrBehind):
 		remedy = "do not repair it by hand: keep a copy of the folder, and restore the whole of it from one backup"
+	case errors.Is(err, ledger.ErrTree):
+		remedy = "keep a copy of the folder, and restore it and the ledger's key from one backup; to begin anew, move the ledger away and give it another name (ledger.origin in weir.yaml)"
 	case errors.Is(err, ledger.ErrWitness):
 		remedy = "start when the witnesses answer, or see to witnesses and witnessQuorum under ledger in weir.yaml"
 	case errors.Is(err, lineage.ErrReadingKey):
 		remedy = "restore the reading key (ledger.readingKey) from its backup; to begin anew, move the ledger away"
 	case errors.Is(err, lineage.ErrKeyMissing):
 		remedy = "restore the folder keys of the ledger from its backup: a data key goes by a signed act alone"
-	case errors.Is(err, ledger.ErrKey), errors.Is(err, ledger.ErrTree):
+	case errors.Is(err, ledger.ErrKey):
 		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
 	}
 	return environment(fmt.Errorf("ledger %s: %w", folder, err), remedy)

@@ -133,6 +133,32 @@ func TestForeignAndWrong(t *testing.T) {
 	refuses(t, before, ErrBehind, "up to 150, the log ends at 100", func(_ *lineage.Config, c *Config) { c.Key = key })
 }
 
+// TestLostTree: a tree that is gone or damaged under a log with records is not
+// begun anew: two histories would bear signatures of one key.
+func TestLostTree(t *testing.T) {
+	dir, key, _ := filled(t)
+	for _, c := range []struct {
+		name, says string
+		damage     func(tree string) error
+	}{
+		{"all of it", "is gone, and the log has records up to 100", os.RemoveAll},
+		{"its heads", "is gone, and the log has records up to 100", func(tree string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(tree, ".state")), os.Remove(filepath.Join(tree, "checkpoint")))
+		}},
+		{"its leaves", "the newest batch cannot be read", func(tree string) error { return os.RemoveAll(filepath.Join(tree, "tile", "entries")) }},
+		{"the state's text", "treeState is damaged", func(tree string) error { return os.Truncate(filepath.Join(tree, ".state", "treeState"), 10) }},
+		{"the checkpoint's text", "checkpoint is damaged", func(tree string) error { return os.Truncate(filepath.Join(tree, "checkpoint"), 0) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lost := copied(t, dir)
+			if err := c.damage(filepath.Join(lost, "tree")); err != nil {
+				t.Fatal(err)
+			}
+			refuses(t, lost, ErrTree, c.says, func(_ *lineage.Config, o *Config) { o.Key = key })
+		})
+	}
+}
+
 // TestClockJumps: neither order nor proofs depend on the clock.
 func TestClockJumps(t *testing.T) {
 	dir := filepath.Join(inMemory(t), "ledger")

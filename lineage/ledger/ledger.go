@@ -11,6 +11,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -159,8 +160,9 @@ type span struct {
 
 // Open takes up the tree where it was left, or begins it, and builds it in the
 // background. The log is open already, so its folder is this process's alone.
-// It refuses a tree that is signed with another key or of another origin, and
-// one that commits to more than the log has (ErrBehind).
+// It refuses a tree that is signed with another key or of another origin, one
+// that is gone while the log has records, and one that commits to more than the
+// log has (ErrBehind).
 func Open(config Config) (*Ledger, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -191,13 +193,21 @@ func Open(config Config) (*Ledger, error) {
 
 // examine looks at a tree before anything may write to it.
 func (l *Ledger) examine() error {
-	_, err := os.Stat(filepath.Join(l.files.dir, ".state", "treeState"))
+	path := filepath.Join(l.files.dir, ".state", "treeState")
+	state, err := os.ReadFile(path) //nolint:gosec // the operator's folder
 	_, _, checkpointErr := l.files.checkpoint(l.check)
 	switch {
+	case err == nil && !json.Valid(state):
+		return fmt.Errorf("%w: %s is damaged", ErrTree, path)
 	case checkpointErr == nil && err == nil:
 		return nil
 	case errors.Is(checkpointErr, fs.ErrNotExist) && errors.Is(err, fs.ErrNotExist):
-		return nil // a new one
+		// The first start makes the tree before it takes a record. Another tree
+		// over the same records would be a second history under the same key.
+		if synced := l.config.Source.SyncedTo(); synced > 0 {
+			return fmt.Errorf("%w: %s is gone, and the log has records up to %d", ErrTree, l.files.dir, synced)
+		}
+		return nil
 	case errors.Is(checkpointErr, fs.ErrNotExist) && err == nil:
 		return nil // ended while it was being made
 	case checkpointErr != nil && !errors.Is(checkpointErr, fs.ErrNotExist):
@@ -222,7 +232,7 @@ func (l *Ledger) resume() error {
 	last := Batch{}
 	if size > 0 {
 		if last, err = l.files.leaf(size, size-1); err != nil {
-			return err
+			return fmt.Errorf("%w: the newest batch cannot be read: %w", ErrTree, err)
 		}
 		if last.Origin != l.config.Source.Origin() {
 			return fmt.Errorf("%w: it belongs to the log of origin %q", ErrTree, last.Origin)

@@ -34,8 +34,12 @@ func (r reader) checkpoint(v note.Verifier) (text []byte, tree tlog.Tree, err er
 		return nil, tree, err
 	}
 	n, err := note.Open(text, note.VerifierList(v))
-	if err != nil {
-		return nil, tree, fmt.Errorf("%w: the checkpoint is not signed with this node's key: %w", ErrTree, err)
+	var unsigned *note.UnverifiedNoteError
+	switch {
+	case errors.As(err, &unsigned):
+		return nil, tree, fmt.Errorf("%w: the checkpoint is not signed with this node's key", ErrTree)
+	case err != nil:
+		return nil, tree, fmt.Errorf("%w: %s is damaged: it is no checkpoint, or not as it was signed", ErrTree, filepath.Join(r.dir, "checkpoint"))
 	}
 	tree, err = parseCheckpoint(n.Text, v.Name())
 	return text, tree, err
