@@ -58,6 +58,9 @@ func (s *streams) archive(ctx context.Context, w *whichNode, a lineage.Archiving
 		return err
 	}
 	defer n.close()
+	if err := outside(n.cfg.Ledger.Folder, a.To); err != nil {
+		return err
+	}
 	// Before the log is opened, which writes: what was tampered with stays as it is.
 	if a.Limit, err = settled(ctx, n.cfg, n.reading); err != nil {
 		return err
@@ -71,7 +74,7 @@ func (s *streams) archive(ctx context.Context, w *whichNode, a lineage.Archiving
 	}
 	moved, err := log.Archive(ctx, a)
 	if err := errors.Join(err, log.Close()); err != nil {
-		return environment(fmt.Errorf("archive: %w", err), "nothing is lost: the same command again goes on where it was")
+		return environment(fmt.Errorf("archive: %w", err), writeRemedy(err, "see to the place that is named")+"; nothing is lost: the same command again goes on where it was")
 	}
 	if len(moved) == 0 {
 		s.printf("nothing to archive: no whole segment is old enough, under a checkpoint and indexed, and not among the newest\n")
@@ -88,7 +91,7 @@ func (s *streams) archive(ctx context.Context, w *whichNode, a lineage.Archiving
 func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (uint64, error) {
 	key, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
 	if err != nil {
-		return 0, environment(err, "ledger.key in weir.yaml names the ledger's key")
+		return 0, environment(err, keyFileRemedy+"; ledger.key in weir.yaml names it")
 	}
 	o := verify.Options{Key: key.Public()}
 	for _, w := range cfg.Ledger.Witnesses {

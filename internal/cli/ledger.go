@@ -69,6 +69,9 @@ func openTree(cfg *config.Config, log *lineage.Log, reading lineage.Sealer, logg
 // tampered is the failure of evidence: what is there is not what was signed.
 func tampered(err error) error { return &exitError{ExitTampered, err, ""} }
 
+// keyFileRemedy is for a file of the ledger's key that cannot be used.
+const keyFileRemedy = "restore the ledger's key from its backup, as the node wrote it and its owner's alone (mode 0600)"
+
 func (s *streams) lineageKey() *cobra.Command {
 	var w whichNode
 	c := &cobra.Command{
@@ -81,11 +84,13 @@ way that does not lead over this node: verify trusts nothing else.`,
 				return err
 			}
 			k, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && isFile(filepath.Join(cfg.Ledger.Folder, lineage.TreeFolder, "checkpoint")):
+				return environment(fmt.Errorf("no ledger key at %s", cfg.Ledger.Key), "restore it from its backup: the ledger "+cfg.Ledger.Folder+" is signed with it")
+			case errors.Is(err, fs.ErrNotExist):
 				return environment(fmt.Errorf("no ledger key at %s", cfg.Ledger.Key), "start the server once: it makes one")
-			}
-			if err != nil {
-				return environment(err, "")
+			case err != nil:
+				return environment(err, keyFileRemedy)
 			}
 			s.printf("%s\n", k.Public())
 			return nil

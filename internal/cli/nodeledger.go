@@ -103,7 +103,7 @@ func ledgerError(folder string, err error) error {
 	case errors.Is(err, lineage.ErrKeyMissing):
 		remedy = "restore the folder keys of the ledger from its backup: a data key goes by a signed act alone"
 	case errors.Is(err, ledger.ErrKey):
-		remedy = "restore the ledger's key from its backup; to begin anew, move the ledger away"
+		remedy = keyFileRemedy + "; to begin anew, move the ledger away"
 	}
 	return environment(fmt.Errorf("ledger %s: %w", folder, err), remedy)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -49,8 +50,15 @@ func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLin
 	if err != nil {
 		return err
 	}
+	if err := o.check(folder.Dir); err != nil {
+		return err
+	}
 	report, err := s.writeEvents(ctx, folder, o)
 	if err != nil {
+		var out *outError
+		if errors.As(err, &out) {
+			return environment(fmt.Errorf("events: %w", out.error), writeRemedy(out, "name a file in a folder that exists with --out"))
+		}
 		if errors.Is(err, openlineage.ErrWindow) {
 			return &exitError{ExitUsage, err, "--window 1h, 2h, 3h, 4h, 6h, 8h, 12h or 24h"}
 		}
@@ -91,14 +99,51 @@ func (s *streams) writeEvents(ctx context.Context, folder lineage.Folder, o *ope
 	if o.out != "-" {
 		file, err := os.OpenFile(o.out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
-			return report, err
+			return report, &outError{err}
 		}
-		defer func() { err = errors.Join(err, file.Close()) }()
+		defer func() {
+			if failed := file.Close(); err == nil && failed != nil {
+				err = &outError{failed}
+			}
+		}()
 		to = file
 	}
-	b := bufio.NewWriter(to)
-	report, err = openlineage.Export(ctx, folder, b, o.options)
-	return report, errors.Join(err, b.Flush())
+	b := bufio.NewWriter(eventsTo{to})
+	if report, err = openlineage.Export(ctx, folder, b, o.options); err == nil {
+		err = b.Flush()
+	}
+	return report, err
+}
+
+// eventsTo tells what cannot be written from a ledger that cannot be read.
+type eventsTo struct{ io.Writer }
+
+func (w eventsTo) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		err = &outError{err}
+	}
+	return n, err
+}
+
+type outError struct{ error }
+
+func (e *outError) Unwrap() error { return e.error }
+
+// check refuses what would come to nothing, or spoil the ledger.
+func (o *openLineage) check(ledger string) error {
+	if o.out != "-" {
+		if err := outside(ledger, o.out); err != nil {
+			return err
+		}
+	}
+	if !o.options.To.IsZero() && !o.options.To.After(o.options.From) {
+		return &exitError{ExitUsage, fmt.Errorf("--to %s is not after --from %s", o.to, o.from), "--to names where it ends: a day alone is not part"}
+	}
+	if hasNoSegments(ledger) {
+		return environment(fmt.Errorf("no ledger in %s", ledger), "name a copy of the ledger's folder: the one with the *.wal files")
+	}
+	return nil
 }
 
 // levelsOfCopy names the levels of a copied ledger: as a configuration that is

@@ -126,13 +126,20 @@ whom else it is about and who read.`,
 			if closed {
 				folder.Reading = nil
 			}
-			if key == "" {
+			if err := outside(folder.Dir, out); out != "-" && err != nil {
+				return err
+			}
+			given := key != ""
+			if !given {
 				if key, err = w.publicKey(at.Origin); err != nil {
 					return err
 				}
 			}
 			p, err := ledger.Prove(folder, key, at)
-			if err != nil {
+			switch {
+			case given && errors.Is(err, ledger.ErrKey):
+				return &exitError{ExitUsage, errors.New("--key is not the public key of a ledger"), "the node's operator prints it with: weir lineage key"}
+			case err != nil:
 				return recordError(folder.Dir, err)
 			}
 			text, err := p.Text()
@@ -143,8 +150,10 @@ whom else it is about and who read.`,
 				s.printf("%s", text)
 				return nil
 			}
-			if err := os.WriteFile(out, text, 0o600); err != nil {
-				return environment(err, "")
+			// A proof that was made before may be the last one of a record that
+			// was redacted since.
+			if err := writeNew(out, text); err != nil {
+				return environment(fmt.Errorf("proof: %w", err), writeRemedy(err, "name a file that does not exist yet, in a folder that does, with --out"))
 			}
 			if p.Content() != lineage.Readable {
 				s.printf("the record stays closed: the proof says that it is there, and nothing of what it holds\n")
@@ -165,14 +174,14 @@ whom else it is about and who read.`,
 func (w *wherever) publicKey(origin string) (string, error) {
 	path := filepath.Join(w.state, "ledger.key")
 	if cfg, err := w.load(); err == nil {
-		path = cfg.Ledger.Key
+		path, origin = cfg.Ledger.Key, cfg.Ledger.Origin
 	}
 	k, err := ledger.LoadKey(path, origin)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", environment(fmt.Errorf("no ledger key at %s", path), "give the public key with --key")
 	case err != nil:
-		return "", environment(err, "")
+		return "", environment(err, keyFileRemedy)
 	}
 	return k.Public(), nil
 }
@@ -219,8 +228,11 @@ of what records say: a copy must have been made with --keys, and needs
 			if err != nil {
 				return err
 			}
+			if err := outside(folder, args[0]); err != nil {
+				return err
+			}
 			if err := exportLedger(folder, args[0], keys); err != nil {
-				return environment(fmt.Errorf("export: %w", err), "name a folder that does not exist yet")
+				return exportError(folder, err)
 			}
 			s.printf("%s holds the ledger up to its newest checkpoint; check it with: weir lineage verify %s --key ...\n", args[0], args[0])
 			return nil
@@ -233,14 +245,40 @@ of what records say: a copy must have been made with --keys, and needs
 	return c
 }
 
-// exportLedger copies the checkpoint before the tiles that it covers, and these
-// before the segments that they commit to: each is only ever added to.
+// exportError says what to do about a copy that could not be made.
+func exportError(from string, err error) error {
+	err = fmt.Errorf("export: %w", err)
+	switch {
+	case errors.Is(err, errNoCheckpoint):
+		return environment(err, "a node makes one within a second of its start; of a second machine's copy of "+from+" copy the folder as it is")
+	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist):
+		return environment(err, "name a folder that does not exist yet, in one that does")
+	}
+	return environment(err, writeRemedy(err, "nothing was kept of the copy: see to the place that is named, and export again"))
+}
+
+var errNoCheckpoint = errors.New("the ledger has no checkpoint yet")
+
+// exportLedger makes a copy in a folder that must not exist, whole or not at all:
+// half a copy would look like a ledger that was cut.
 func exportLedger(from, to string, keys bool) error {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return err
 	}
+	if err := copyLedger(from, to, keys); err != nil {
+		return errors.Join(err, os.RemoveAll(to))
+	}
+	return nil
+}
+
+// copyLedger copies the checkpoint before the tiles that it covers, and these
+// before the segments that they commit to: each is only ever added to.
+func copyLedger(from, to string, keys bool) error {
 	checkpoint, err := os.ReadFile(filepath.Join(from, lineage.TreeFolder, "checkpoint")) //nolint:gosec // the operator's folder
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: there is none in %s", errNoCheckpoint, filepath.Join(from, lineage.TreeFolder))
+	case err != nil:
 		return err
 	}
 	tree := filepath.Join(to, lineage.TreeFolder)

@@ -95,20 +95,21 @@ func Prove(folder lineage.Folder, public string, at lineage.Position) (*Proof, e
 	if v.Name() != at.Origin {
 		return nil, fmt.Errorf("%w: %s is of another origin than %s", ErrUnknown, at, v.Name())
 	}
+	// A record that is not there is none that waits for a checkpoint.
+	p := &Proof{Format: proofFormat, Receipt: at.String()}
+	if err := p.disclose(folder, at); err != nil {
+		return nil, err
+	}
 	files := reader{treeDir(folder.Dir)}
 	checkpoint, head, err := files.checkpoint(v)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, ErrPending
+			return nil, fmt.Errorf("%w: there is none in %s", ErrPending, files.dir)
 		}
 		return nil, err
 	}
 	leaf, b, err := files.find(head.N, at.Sequence)
 	if err != nil {
-		return nil, err
-	}
-	p := &Proof{Format: proofFormat, Receipt: at.String()}
-	if err := p.disclose(folder, at); err != nil {
 		return nil, err
 	}
 	index, path, err := fromBatch(folder, b, at)
@@ -167,7 +168,7 @@ func fromBatch(folder lineage.Folder, b Batch, at lineage.Position) (index int, 
 	for len(leaves) < b.Frames {
 		f, err := frames.Next()
 		if err != nil {
-			return 0, nil, missing(err)
+			return 0, nil, missing(err, at)
 		}
 		if f.Record && f.Sequence == at.Sequence && f.Epoch == at.Epoch {
 			index = len(leaves)
@@ -183,9 +184,9 @@ func fromBatch(folder lineage.Folder, b Batch, at lineage.Position) (index int, 
 	return index, pathOf(leaves, index), nil
 }
 
-func missing(err error) error {
+func missing(err error, at lineage.Position) error {
 	if errors.Is(err, io.EOF) {
-		return ErrUnknown
+		return fmt.Errorf("%w: %s", ErrUnknown, at)
 	}
 	return err
 }
@@ -197,7 +198,7 @@ func (p *Proof) disclose(folder lineage.Folder, at lineage.Position) error {
 	for {
 		f, err := frames.Next()
 		if err != nil {
-			return missing(err)
+			return missing(err, at)
 		}
 		if f.Record && f.Sequence >= at.Sequence {
 			if f.Sequence > at.Sequence {
