@@ -110,6 +110,9 @@ answer any more.`,
 		if *keep {
 			open = index.Open
 		}
+		if err := archiveThere(archive); err != nil {
+			return err
+		}
 		if err := wholeLog(n.cfg.Ledger.Folder, archive, *without || *keep); err != nil {
 			return err
 		}

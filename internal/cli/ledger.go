@@ -138,6 +138,10 @@ be read, 5 the files cannot be read.`,
 			if o.Key == "" {
 				return &exitError{ExitUsage, errors.New("--key is missing: the public key of the ledger"), "the node's operator prints it with: weir lineage key"}
 			}
+			o.Key = pasted(o.Key)
+			for i := range o.Witnesses {
+				o.Witnesses[i] = pasted(o.Witnesses[i])
+			}
 			if proof != "" {
 				for _, name := range [...]string{"anchor", "archive", "auditor", "log-only", "officer", "reading-key", "tree"} {
 					if c.Flags().Changed(name) {
@@ -182,8 +186,17 @@ type verifyFlags struct {
 	anchors, auditors, officers []string
 }
 
+// remedyReading is for a reading key that was named and cannot be used.
+const remedyReading = "the file that ledger.readingKey in weir.yaml names"
+
 // read brings officers, anchors and the reading key into the options.
 func (o *verifyFlags) read() (err error) {
+	if err := archiveThere(o.Archive); err != nil {
+		return err
+	}
+	if o.Tree != "" && !isFolder(o.Tree) {
+		return environment(fmt.Errorf("no tree in %s", o.Tree), "--tree names a copy of the folder tree of the node's ledger")
+	}
 	if o.Auditors, err = namedOfficers("auditor", o.auditors); err != nil {
 		return err
 	}
@@ -200,7 +213,10 @@ func (o *verifyFlags) read() (err error) {
 	if o.reading != "" {
 		text, err := os.ReadFile(o.reading)
 		if err != nil {
-			return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), "the file that ledger.readingKey in weir.yaml names"}
+			return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), remedyReading}
+		}
+		if len(text) == 0 {
+			return &exitError{ExitUsage, fmt.Errorf("reading key: %s is empty", o.reading), remedyReading}
 		}
 		o.ReadingKey = string(text)
 	}
@@ -230,6 +246,18 @@ func readAnchor(a string) (verify.Anchor, error) {
 		return verify.Anchor{}, &exitError{ExitUsage, fmt.Errorf("anchor: %w", err), "a file, or a receipt such as node-a/7/184467"}
 	}
 	return verify.ParseAnchor(a, text), nil
+}
+
+// pasted takes off what comes along with a public key out of a file: blanks, line
+// ends, and a byte-order mark.
+func pasted(key string) string { return strings.TrimSpace(strings.TrimPrefix(key, "\ufeff")) }
+
+// archiveThere refuses an archive that is not there; "" is none.
+func archiveThere(folder string) error {
+	if folder != "" && !isFolder(folder) {
+		return environment(fmt.Errorf("no archive in %s", folder), "--archive names the folder that weir lineage archive --to had")
+	}
+	return nil
 }
 
 // verdict gives an error of a verification its exit code.
@@ -320,9 +348,13 @@ func count(n int, thing string) string {
 func (s *streams) verifyProof(path string, o verify.Options) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the caller names it
 	if err != nil {
-		return environment(err, "")
+		return environment(fmt.Errorf("proof: %w", err), "the file that weir lineage prove wrote, or the text of proof from the control graph")
 	}
 	p, err := verify.CheckProof(text, o.Key, o.Witnesses)
+	var f *verify.TamperError
+	if errors.As(err, &f) && f.File == "" {
+		f.File = path
+	}
 	if err != nil {
 		return verdict(err)
 	}

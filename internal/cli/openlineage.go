@@ -85,11 +85,14 @@ func (o *openLineage) folder(w *wherever) (f lineage.Folder, err error) {
 		return f, &exitError{ExitUsage, errors.New("--ledger and --state both say which ledger is meant"), "give one of them"}
 	}
 	f.Dir, f.Archive = o.dir, w.archive
+	if err := archiveThere(w.archive); err != nil {
+		return f, err
+	}
 	if o.options.Levels, err = levelsOfCopy(w.path); err != nil || w.reading == "" {
 		return f, err
 	}
 	if f.Reading, err = loadReading(w.reading); err != nil {
-		return f, environment(err, "the file that ledger.readingKey in weir.yaml names")
+		return f, environment(err, remedyReading)
 	}
 	return f, nil
 }

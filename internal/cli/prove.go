@@ -32,6 +32,9 @@ func (w *wherever) readingFlag(c *cobra.Command) {
 func (w *wherever) folder() (lineage.Folder, schema.Levels, error) {
 	dir, path, levels, err := ledgerFolder(w.state, w.path)
 	f := lineage.Folder{Dir: dir, Archive: w.archive}
+	if err == nil {
+		err = archiveThere(w.archive)
+	}
 	if err != nil {
 		return f, nil, err
 	}
@@ -43,7 +46,7 @@ func (w *wherever) folder() (lineage.Folder, schema.Levels, error) {
 	case err == nil:
 		f.Reading = reading
 	case w.reading != "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
-		return f, nil, environment(err, "the file that ledger.readingKey in weir.yaml names")
+		return f, nil, environment(err, remedyReading)
 	}
 	return f, levels, nil
 }

@@ -23,11 +23,14 @@ type treeHead struct {
 func openCheckpoint(text []byte, key note.Verifier, witnesses []note.Verifier) (h treeHead, witnessed []string, err error) {
 	n, err := note.Open(text, note.VerifierList(append([]note.Verifier{key}, witnesses...)...))
 	var unsigned *note.UnverifiedNoteError
+	var altered *note.InvalidSignatureError
 	switch {
 	case errors.As(err, &unsigned):
 		return h, nil, fmt.Errorf("the checkpoint is not signed with the key of %s: it is of another ledger or was altered", key.Name())
+	case errors.As(err, &altered):
+		return h, nil, fmt.Errorf("the signature of %s does not fit the checkpoint: it was altered", altered.Name)
 	case err != nil:
-		return h, nil, fmt.Errorf("the checkpoint does not hold: %w", err)
+		return h, nil, errors.New("it is no checkpoint, or not as it was signed: it is to be kept byte for byte, its line ends as well")
 	}
 	own := false
 	for _, s := range n.Sigs {
@@ -97,8 +100,8 @@ func (v *verification) sortAnchors(given []Anchor) ([]anchor, error) {
 			a.at = g.id
 		case len(trimmed) > 0 && trimmed[0] == '{':
 			var p Proof
-			if err := json.Unmarshal(trimmed, &p); err != nil {
-				return nil, fmt.Errorf("%w: anchor %s is not a proof: %w", ErrInput, g.Name, err)
+			if err := json.Unmarshal(trimmed, &p); err != nil || p.Format == "" {
+				return nil, fmt.Errorf("%w: anchor %s is no proof; of an answer give the receipt (extensions.weir.receipt)", ErrInput, g.Name)
 			}
 			result, err := p.check(v.key, v.witnesses)
 			if err != nil {
@@ -145,7 +148,7 @@ func (v *verification) anchored(it item) error {
 		file := v.log.path()
 		record := position{v.key.Name(), it.epoch(), it.sequence()}.String()
 		if a.at.epoch != it.epoch() {
-			return &TamperError{Record: record, File: file, Offset: it.offset, Reason: fmt.Sprintf("fork: %s was given out for %s", a.name, a.at)}
+			return &TamperError{Record: record, File: file, Offset: it.offset, Reason: fmt.Sprintf("fork: the record is of epoch %d, and %s is of epoch %d", it.epoch(), a.name, a.at.epoch)}
 		}
 		if a.frame != nil && *a.frame != v.log.last {
 			return &TamperError{Record: record, File: file, Offset: it.offset, Reason: fmt.Sprintf("fork: the record is not the one that %s was given out for", a.name)}

@@ -90,7 +90,7 @@ type readingKey map[string]cipher.AEAD // by the id of the key, in hexadecimal
 
 // parseReadingKey takes a key ring's file.
 func parseReadingKey(text string) (readingKey, error) {
-	bad := fmt.Errorf("%w: the reading key is not a key ring's file", ErrInput)
+	bad := fmt.Errorf("%w: the reading key is not a key ring's file, unchanged: with neither CRLF line ends nor a byte-order mark", ErrInput)
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) < 3 || lines[0] != "weir keyring v1" {
 		return nil, bad

@@ -184,7 +184,9 @@ func (l *log) found(offset int64, err error) error {
 		return err
 	case errors.As(err, &bad):
 		f.Offset, f.Reason = max(offset, bad.offset), bad.reason
-	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished), errors.Is(err, errRoom):
+	case errors.Is(err, errRoom):
+		f.Reason = "the segment goes on with zeroes, though a later one is there"
+	case errors.Is(err, io.EOF), errors.Is(err, errUnfinished):
 		f.Reason = "the segment ends within a frame, though a later one is there"
 	default:
 		var path *os.PathError

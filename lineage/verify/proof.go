@@ -78,19 +78,19 @@ type Proven struct {
 func CheckProof(text []byte, key string, witnesses []string) (*Proven, error) {
 	v, err := note.NewVerifier(key)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64)", ErrInput)
+		return nil, errPublicKey
 	}
-	w, err := parseWitnesses(witnesses)
+	w, err := parseWitnesses(witnesses, v)
 	if err != nil {
 		return nil, err
 	}
 	var p Proof
-	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, &TamperError{Reason: "the file is not a proof"}
+	if err := json.Unmarshal(text, &p); err != nil || p.Format == "" {
+		return nil, &TamperError{Reason: "this is not a proof, or not the whole of one"}
 	}
 	// What is written once reads one way: nothing may hide in other spellings.
 	if canonical, err := json.MarshalIndent(&p, "", "  "); err != nil || !bytes.Equal(append(canonical, '\n'), text) {
-		return nil, &TamperError{Record: p.Receipt, Reason: "the proof is spelt in another way than it was written"}
+		return nil, &TamperError{Record: p.Receipt, Reason: "the proof is spelt in another way than it was written: it is to be kept byte for byte, its line ends as well"}
 	}
 	out, err := p.check(v, w)
 	if err != nil {

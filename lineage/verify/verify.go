@@ -29,7 +29,8 @@ type TamperError struct {
 	// Record is the first record that can no longer be vouched for, "" where
 	// the finding is about no record.
 	Record string
-	// File and Offset are where; File may be "".
+	// File and Offset are where; File may be "", and Offset is 0 where the finding
+	// is about a file or folder as a whole.
 	File   string
 	Offset int64
 	Reason string
@@ -41,8 +42,11 @@ type TamperError struct {
 // Error names record, file, place and what is wrong there.
 func (f *TamperError) Error() string {
 	s := f.Reason
-	if f.File != "" {
+	switch {
+	case f.File != "" && f.Offset > 0:
 		s = fmt.Sprintf("%s at byte %d: %s", f.File, f.Offset, s)
+	case f.File != "":
+		s = f.File + ": " + s
 	}
 	if f.Record != "" {
 		s = "first bad record " + f.Record + ": " + s
@@ -53,6 +57,8 @@ func (f *TamperError) Error() string {
 // ErrInput is the kind of errors in what was asked: a key or an anchor that
 // cannot be read.
 var ErrInput = errors.New("cannot verify")
+
+var errPublicKey = fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64), as weir lineage key prints it", ErrInput)
 
 // Options say what a folder is held against.
 type Options struct {
@@ -110,9 +116,9 @@ type Report struct {
 func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	key, err := note.NewVerifier(o.Key)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --key is not a public key of a ledger (origin+hash+base64)", ErrInput)
+		return nil, errPublicKey
 	}
-	w, err := parseWitnesses(o.Witnesses)
+	w, err := parseWitnesses(o.Witnesses, key)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +130,9 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 	if tree == "" {
 		tree = filepath.Join(dir, "tree")
 	}
-	// A folder that is not there was not tampered with: its name is wrong.
-	if _, err := os.ReadDir(dir); err != nil {
+	// A folder that is not there, or holds no ledger, was not tampered with: its
+	// name is wrong.
+	if err := isLedger(dir); err != nil {
 		return nil, err
 	}
 	v := &verification{key: key, witnesses: w, tiles: tiles{tree}, report: &Report{Origin: key.Name()}}
@@ -133,8 +140,11 @@ func Folder(ctx context.Context, dir string, o Options) (*Report, error) {
 		return nil, err
 	}
 	if o.LogOnly {
-		if len(w) > 0 || o.Tree != "" {
+		if len(w) > 0 {
 			return nil, fmt.Errorf("%w: without the tree there is nothing that a witness signed", ErrInput)
+		}
+		if o.Tree != "" {
+			return nil, fmt.Errorf("%w: a tree is named, and only the log is looked at: --tree or --log-only", ErrInput)
 		}
 		for _, a := range v.anchors {
 			if a.head != nil {
@@ -189,7 +199,7 @@ func (v *verification) checkpoint() error {
 	path := filepath.Join(v.tiles.dir, "checkpoint")
 	text, err := os.ReadFile(path) //nolint:gosec // the operator's folder
 	if errors.Is(err, fs.ErrNotExist) {
-		return &TamperError{File: path, Reason: "there is no checkpoint"}
+		return &TamperError{File: path, Reason: "there is no checkpoint; of a second machine's copy, which has no tree, give the node's with --tree, or look at the log alone with --log-only"}
 	}
 	if err != nil {
 		return err
@@ -387,7 +397,7 @@ func (v *verification) rest() error {
 		if err != nil {
 			var f *TamperError
 			if errors.As(err, &f) {
-				f.Reason += " (behind the newest checkpoint; a crash may leave this, and the next start of the node cuts it off and keeps it beside)"
+				f.Reason += v.log.behindCheckpoint()
 			}
 			return err
 		}
@@ -422,6 +432,28 @@ func (v *verification) rest() error {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("acts of retention that the ledger records, and whose texts are not in this copy: %d; who signed them was not looked at", n))
 	}
 	return v.unmet()
+}
+
+// behindCheckpoint says what a finding behind the newest checkpoint may come from.
+func (l *log) behindCheckpoint() string {
+	if l.at < len(l.ordinals)-1 {
+		return " (behind the newest checkpoint)"
+	}
+	return " (behind the newest checkpoint, in the newest file: what a crash left there the next start of the node cuts off and keeps beside, and refuses anything else)"
+}
+
+// isLedger refuses a folder with neither segments nor a tree.
+func isLedger(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, segment := segmentOrdinal(e.Name()); segment || e.Name() == "tree" {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no ledger in %s", dir)
 }
 
 // end is the file in which the log ends.

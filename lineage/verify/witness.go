@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,15 +38,22 @@ func (c *cosigner) Verify(msg, sig []byte) bool {
 }
 
 // parseWitnesses reads public keys: of type 4, which cosign, or plain Ed25519
-// note keys.
-func parseWitnesses(keys []string) ([]note.Verifier, error) {
+// note keys. The ledger's own is none of somebody else; one that is given twice
+// counts once.
+func parseWitnesses(keys []string, own note.Verifier) ([]note.Verifier, error) {
 	var out []note.Verifier
 	for _, k := range keys {
 		v, err := parseWitness(k)
 		if err != nil {
 			return nil, fmt.Errorf("%w: --witness %q is not a public key (name+hash+base64)", ErrInput, k)
 		}
-		out = append(out, v)
+		same := func(o note.Verifier) bool { return o.Name() == v.Name() && o.KeyHash() == v.KeyHash() }
+		if same(own) {
+			return nil, fmt.Errorf("%w: --witness %q is the key of the ledger itself", ErrInput, k)
+		}
+		if !slices.ContainsFunc(out, same) {
+			out = append(out, v)
+		}
 	}
 	return out, nil
 }
