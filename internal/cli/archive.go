@@ -108,12 +108,12 @@ func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (u
 	}
 	x, err := index.Open(ctx, indexConfig(cfg, reading))
 	if err != nil {
-		return 0, environment(err, indexRemedy(err))
+		return 0, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	err = x.CatchUp(ctx)
 	asOf, more := x.AsOf(ctx)
 	if err := errors.Join(err, more, x.Close()); err != nil {
-		return 0, environment(err, indexRemedy(err))
+		return 0, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	indexed := uint64(0)
 	for _, at := range asOf {
@@ -152,6 +152,29 @@ func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, lim
 		return environment(fmt.Errorf("there is no connection to the second machine at %s, which must have what would be archived", cfg.Ledger.Replica.Address),
 			"nothing was moved: see that it runs, and that ledger.replica in weir.yaml is its address and key")
 	}
+}
+
+// uncutLog refuses a log that ends before what its tree commits to: what would be
+// written from it, or behind it, would be of a ledger that was cut.
+func uncutLog(cfg *config.Config, archive string) error {
+	key, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
+	if err != nil {
+		return environment(err, keyFileRemedy)
+	}
+	committed, err := ledger.Committed(cfg.Ledger.Folder, key.Public())
+	if err != nil {
+		return ledgerError(cfg.Ledger.Folder, err)
+	}
+	if committed == 0 {
+		return nil
+	}
+	for _, err := range lineage.Read(lineage.Folder{Dir: cfg.Ledger.Folder, Archive: archive}, committed) {
+		if err != nil {
+			return ledgerError(cfg.Ledger.Folder, err)
+		}
+		return nil
+	}
+	return ledgerError(cfg.Ledger.Folder, fmt.Errorf("%w: up to %d, the log ends before that", ledger.ErrBehind, committed))
 }
 
 // wholeLog refuses a log whose beginning was archived where it is not named.

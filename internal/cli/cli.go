@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/schema"
@@ -151,8 +152,22 @@ ledger or proof is not what was signed.`,
 	root.PersistentFlags().StringVar(&s.level, "log", "", "least level that is logged: debug, info, warn, error")
 	root.AddCommand(s.serve(), s.demo(), s.plan(), s.lint(), s.policy(), s.lineage(), s.versionCommand())
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	root.SetFlagErrorFunc(flagError)
 	s.noteStart(root)
 	return root
+}
+
+// flagError says what a flag takes, without the words of Go's parsers.
+func flagError(_ *cobra.Command, err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	takes := map[string]string{"int": "a whole number", "duration": "a length of time such as 30s or 24h", "bool": "true or false"}[bad.GetFlag().Value.Type()]
+	if takes == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q is not %s", bad.GetFlag().Name, bad.GetValue(), takes)
 }
 
 // noteStart tells wrong usage, which keeps a command from running, from what

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func (n *node) indexConfig() index.Config {
 func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 	x, err := index.Open(ctx, n.indexConfig())
 	if err != nil {
-		return nil, environment(err, indexRemedy(err))
+		return nil, environment(indexError(n.cfg, err), indexRemedy(err))
 	}
 	n.closing = append(n.closing, x.Close)
 	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
@@ -82,7 +83,29 @@ func indexRemedy(err error) string {
 	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) || errors.Is(err, index.ErrDamaged) {
 		return "stop the server and run weir lineage reindex: the index is made anew from the log, nothing is lost"
 	}
-	return "see ledger.index in weir.yaml; the index can be made anew with weir lineage reindex"
+	return "see ledger.index in weir.yaml; an index that is damaged can be moved away and made anew with weir lineage reindex"
+}
+
+// indexError names the index that an error is of; a database's URL is a secret.
+func indexError(cfg *config.Config, err error) error {
+	if i := cfg.Ledger.Index; i.Driver == index.SQLite {
+		return fmt.Errorf("the ledger's index %s: %w", i.Path, err)
+	}
+	return fmt.Errorf("the ledger's index: %w", err)
+}
+
+// reindexError says what to do when an index cannot be made anew: either the log
+// cannot be read, or the database takes nothing.
+func reindexError(cfg *config.Config, err error) error {
+	switch {
+	case errors.Is(err, lineage.ErrReadingKey), errors.Is(err, lineage.ErrKeyMissing), errors.Is(err, lineage.ErrCorrupt), errors.Is(err, lineage.ErrForeign):
+		return ledgerError(cfg.Ledger.Folder, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return environment(indexError(cfg, err), "the disk is full: free space, and run it again")
+	case cfg.Ledger.Index.Driver == index.SQLite:
+		return environment(indexError(cfg, err), "see that the disk has room; a damaged file cannot be made anew in its place: if it is the index, move it away. Then run weir lineage reindex again: nothing is lost")
+	}
+	return environment(indexError(cfg, err), "see ledger.index in weir.yaml, and run it again: nothing is lost")
 }
 
 func (s *streams) lineageReindex() *cobra.Command {
@@ -116,16 +139,19 @@ answer any more.`,
 		if err := wholeLog(n.cfg.Ledger.Folder, archive, *without || *keep); err != nil {
 			return err
 		}
+		if err := uncutLog(n.cfg, archive); err != nil {
+			return err
+		}
 		from := indexConfig(n.cfg, n.reading)
 		from.Archive = archive
 		x, err := open(c.Context(), from)
 		if err != nil {
-			return environment(err, indexRemedy(err))
+			return reindexError(n.cfg, err)
 		}
 		err = x.CatchUp(c.Context())
 		asOf, more := x.AsOf(c.Context())
 		if err := errors.Join(err, more, x.Close()); err != nil {
-			return environment(err, "")
+			return reindexError(n.cfg, err)
 		}
 		for _, p := range asOf {
 			if _, err := fmt.Fprintf(s.out, "%s: records up to %d\n", p.Origin, p.Sequence); err != nil {

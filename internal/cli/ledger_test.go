@@ -36,6 +36,13 @@ func copyTree(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
+// truncate cuts a file at an offset: truncate FILE OFFSET.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	at, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), at))
+}
+
 // flip changes one bit of a file, at an offset, or in its middle when it is
 // shorter: flip FILE OFFSET.
 func flip(ts *testscript.TestScript, _ bool, args []string) {

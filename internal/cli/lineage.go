@@ -37,6 +37,9 @@ func (s *streams) lineageTail() *cobra.Command {
 of fields and keyed stand-ins for people, never a value. Without the ledger's
 reading key it prints which records there are, and nothing of what they hold.`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Last < 0 {
+				return &exitError{ExitUsage, fmt.Errorf("--last %d is not a number of records", o.Last), "0 for all, or from 1 up"}
+			}
 			folder, levels, err := w.folder()
 			if err != nil {
 				return err

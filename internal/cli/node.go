@@ -179,6 +179,9 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	return err
 }
 
+// ringRemedy is for a file of a key ring that cannot be used.
+const ringRemedy = "restore the file from its backup, byte for byte and its owner's alone (mode 0600)"
+
 // openKeys loads the key ring, or makes one for a new node. A ring that is gone
 // while its ledger is there is not replaced in silence: everything keyed in the
 // ledger would lose its meaning.
@@ -188,7 +191,7 @@ func openKeys(cfg *config.Config) (*keyring.Ring, error) {
 	case err == nil:
 		return ring, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, environment(err, "")
+		return nil, environment(err, ringRemedy)
 	}
 	if entries, err := os.ReadDir(cfg.Ledger.Folder); err == nil && len(entries) > 0 {
 		return nil, environment(fmt.Errorf("key ring %s is missing, but the ledger %s has records made with it", cfg.Keys, cfg.Ledger.Folder),

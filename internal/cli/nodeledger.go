@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/internal/gateway"
+	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/lineage/replica"
@@ -98,6 +99,8 @@ func ledgerError(folder string, err error) error {
 		remedy = "keep a copy of the folder, and restore it and the ledger's key from one backup; to begin anew, move the ledger away and give it another name (ledger.origin in weir.yaml)"
 	case errors.Is(err, ledger.ErrWitness):
 		remedy = "start when the witnesses answer, or see to witnesses and witnessQuorum under ledger in weir.yaml"
+	case errors.Is(err, keyring.ErrKeyring), errors.Is(err, keyring.ErrPermission):
+		remedy = ringRemedy
 	case errors.Is(err, lineage.ErrReadingKey):
 		remedy = "restore the reading key (ledger.readingKey) from its backup; to begin anew, move the ledger away"
 	case errors.Is(err, lineage.ErrKeyMissing):

@@ -99,6 +99,9 @@ func (s *streams) dropHere(ctx context.Context, w *whichNode, text string) error
 	if err != nil {
 		return err
 	}
+	if err := uncutLog(n.cfg, ""); err != nil {
+		return err
+	}
 	log, err := n.openLog()
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Files: files,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freeport": freePort, "ask": ask, "ready": ready, "officers": officers, "until": until,
-			"receipt": receipt, "readkey": readKey, "copytree": copyTree, "flip": flip,
+			"receipt": receipt, "readkey": readKey, "copytree": copyTree, "flip": flip, "truncate": truncate,
 			"auditors": auditors, "officerkey": publicOf, "oldrecords": oldRecords, "begindrop": beginDrop, "holds": holds,
 			"witnessed": witnessed, "refusing": refusing,
 		},

@@ -41,7 +41,7 @@ func storeRemedy(err error) string {
 	case errors.Is(err, syscall.ENOSPC):
 		return "the disk is full: free space"
 	default:
-		return ""
+		return "see that the state folder can be written, and that nothing but the store stands in the file's place"
 	}
 }
 

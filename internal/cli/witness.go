@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -43,6 +45,12 @@ speaks HTTP; put a proxy in front of it for TLS.`,
 			if !show && len(logs) == 0 {
 				return &exitError{ExitUsage, errors.New("--log is missing: the public key of a ledger to watch"), "the node's operator prints it with: weir lineage key"}
 			}
+			if name == "" && isNew(dir) {
+				return &exitError{ExitUsage, fmt.Errorf("--name is missing: there is no witness in %s, and a new one needs a name", dir), "such as regulator.example/weir; or name the folder of the witness that is meant with --state"}
+			}
+			for i := range logs {
+				logs[i] = pasted(logs[i])
+			}
 			key, err := witness.KeyFor(filepath.Join(dir, "key"), dir, name)
 			if err != nil {
 				return witnessError(dir, err)
@@ -60,6 +68,13 @@ speaks HTTP; put a proxy in front of it for TLS.`,
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8088", "address to listen on")
 	c.Flags().BoolVar(&show, "key", false, "print the witness's public key and end")
 	return c
+}
+
+// isNew tells a folder without a witness: neither its key nor what it cosigned.
+func isNew(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "key"))
+	old, _ := filepath.Glob(filepath.Join(dir, "*.checkpoint"))
+	return errors.Is(err, fs.ErrNotExist) && len(old) == 0
 }
 
 func witnessError(dir string, err error) error {

@@ -60,6 +60,28 @@ func parseCheckpoint(text, origin string) (tree tlog.Tree, err error) {
 	return tree, nil
 }
 
+// Committed is the last record that the tree in a ledger's folder commits to,
+// under its newest checkpoint; 0 where there is none.
+func Committed(dir, public string) (uint64, error) {
+	v, err := note.NewVerifier(public)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	files := reader{treeDir(dir)}
+	_, head, err := files.checkpoint(v)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && head.N == 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	last, err := files.leaf(head.N, head.N-1)
+	if err != nil {
+		return 0, fmt.Errorf("%w: the newest batch cannot be read: %w", ErrTree, err)
+	}
+	return last.Last, nil
+}
+
 // leaf gives a leaf of a tree of a size.
 func (r reader) leaf(size, index int64) (Batch, error) {
 	leaves, err := r.bundle(size, index/tileWidth)
