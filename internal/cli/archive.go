@@ -33,6 +33,12 @@ export --openlineage and reindex take --archive, too. One archive may take segme
 many times. No server may have the ledger meanwhile.`,
 		Example: "  weir lineage archive --to /archive/node-a --before 2025-01-01",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if to == "" || isFile(to) {
+				return &exitError{ExitUsage, fmt.Errorf("--to %q is no folder", to), "name the folder of the archive; it is made if it is missing"}
+			}
+			if wait < 0 {
+				return &exitError{ExitUsage, fmt.Errorf("--wait %s is not a time to come", wait), "such as 30s"}
+			}
 			a := lineage.Archiving{To: to}
 			if before != "" {
 				var err error
@@ -74,7 +80,7 @@ func (s *streams) archive(ctx context.Context, w *whichNode, a lineage.Archiving
 	}
 	moved, err := log.Archive(ctx, a)
 	if err := errors.Join(err, log.Close()); err != nil {
-		return environment(fmt.Errorf("archive: %w", err), writeRemedy(err, "see to the place that is named")+"; nothing is lost: the same command again goes on where it was")
+		return environment(fmt.Errorf("archive: %w", err), placeRemedy(err, "see to the place that is named")+"; nothing is lost: the same command again goes on where it was")
 	}
 	if len(moved) == 0 {
 		s.printf("nothing to archive: no whole segment is old enough, under a checkpoint and indexed, and not among the newest\n")
@@ -159,7 +165,7 @@ func acknowledged(ctx context.Context, cfg *config.Config, log *lineage.Log, lim
 func uncutLog(cfg *config.Config, archive string) error {
 	key, err := ledger.LoadKey(cfg.Ledger.Key, cfg.Ledger.Origin)
 	if err != nil {
-		return environment(err, keyFileRemedy)
+		return environment(err, placeRemedy(err, keyFileRemedy))
 	}
 	committed, err := ledger.Committed(cfg.Ledger.Folder, key.Public())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"syscall"
 	"time"
@@ -100,8 +101,8 @@ func reindexError(cfg *config.Config, err error) error {
 	switch {
 	case errors.Is(err, lineage.ErrReadingKey), errors.Is(err, lineage.ErrKeyMissing), errors.Is(err, lineage.ErrCorrupt), errors.Is(err, lineage.ErrForeign):
 		return ledgerError(cfg.Ledger.Folder, err)
-	case errors.Is(err, syscall.ENOSPC):
-		return environment(indexError(cfg, err), "the disk is full: free space, and run it again")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, fs.ErrPermission):
+		return environment(indexError(cfg, err), placeRemedy(err, ""))
 	case cfg.Ledger.Index.Driver == index.SQLite:
 		return environment(indexError(cfg, err), "see that the disk has room; a damaged file cannot be made anew in its place: if it is the index, move it away. Then run weir lineage reindex again: nothing is lost")
 	}

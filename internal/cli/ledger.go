@@ -90,7 +90,7 @@ way that does not lead over this node: verify trusts nothing else.`,
 			case errors.Is(err, fs.ErrNotExist):
 				return environment(fmt.Errorf("no ledger key at %s", cfg.Ledger.Key), "start the server once: it makes one")
 			case err != nil:
-				return environment(err, keyFileRemedy)
+				return environment(err, placeRemedy(err, keyFileRemedy))
 			}
 			s.printf("%s\n", k.Public())
 			return nil
@@ -213,7 +213,7 @@ func (o *verifyFlags) read() (err error) {
 	if o.reading != "" {
 		text, err := os.ReadFile(o.reading)
 		if err != nil {
-			return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), remedyReading}
+			return &exitError{ExitUsage, fmt.Errorf("reading key: %w", err), placeRemedy(err, remedyReading)}
 		}
 		if len(text) == 0 {
 			return &exitError{ExitUsage, fmt.Errorf("reading key: %s is empty", o.reading), remedyReading}
@@ -269,7 +269,7 @@ func verdict(err error) error {
 	case errors.Is(err, verify.ErrInput):
 		return &exitError{ExitUsage, err, ""}
 	default:
-		return environment(err, "name a copy of the ledger's folder: the one with the *.wal files")
+		return environment(err, placeRemedy(err, "name a copy of the ledger's folder: the one with the *.wal files"))
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"syscall"
@@ -105,6 +106,8 @@ func ledgerError(folder string, err error) error {
 		remedy = "restore the reading key (ledger.readingKey) from its backup; to begin anew, move the ledger away"
 	case errors.Is(err, lineage.ErrKeyMissing):
 		remedy = "restore the folder keys of the ledger from its backup: a data key goes by a signed act alone"
+	case errors.Is(err, fs.ErrPermission):
+		remedy = placeRemedy(err, "")
 	case errors.Is(err, ledger.ErrKey):
 		remedy = keyFileRemedy + "; to begin anew, move the ledger away"
 	}

@@ -57,7 +57,7 @@ func (s *streams) exportOpenLineage(ctx context.Context, w *wherever, o *openLin
 	if err != nil {
 		var out *outError
 		if errors.As(err, &out) {
-			return environment(fmt.Errorf("events: %w", out.error), writeRemedy(out, "name a file in a folder that exists with --out"))
+			return environment(fmt.Errorf("events: %w", out.error), placeRemedy(out, "name a file in a folder that exists with --out"))
 		}
 		if errors.Is(err, openlineage.ErrWindow) {
 			return &exitError{ExitUsage, err, "--window 1h, 2h, 3h, 4h, 6h, 8h, 12h or 24h"}

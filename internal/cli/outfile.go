@@ -51,10 +51,14 @@ func hasNoSegments(folder string) bool {
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".wal") })
 }
 
-// writeRemedy tells what to do about a file or folder that cannot be written.
-func writeRemedy(err error, otherwise string) string {
-	if errors.Is(err, syscall.ENOSPC) {
+// placeRemedy tells what to do about a file or folder that cannot be read or
+// written.
+func placeRemedy(err error, otherwise string) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
 		return "the disk is full: free space, or name a place on another one"
+	case errors.Is(err, fs.ErrPermission):
+		return "this account may not: run it as the one whose files these are"
 	}
 	return otherwise
 }

@@ -156,7 +156,7 @@ whom else it is about and who read.`,
 			// A proof that was made before may be the last one of a record that
 			// was redacted since.
 			if err := writeNew(out, text); err != nil {
-				return environment(fmt.Errorf("proof: %w", err), writeRemedy(err, "name a file that does not exist yet, in a folder that does, with --out"))
+				return environment(fmt.Errorf("proof: %w", err), placeRemedy(err, "name a file that does not exist yet, in a folder that does, with --out"))
 			}
 			if p.Content() != lineage.Readable {
 				s.printf("the record stays closed: the proof says that it is there, and nothing of what it holds\n")
@@ -184,7 +184,7 @@ func (w *wherever) publicKey(origin string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", environment(fmt.Errorf("no ledger key at %s", path), "give the public key with --key")
 	case err != nil:
-		return "", environment(err, keyFileRemedy)
+		return "", environment(err, placeRemedy(err, keyFileRemedy))
 	}
 	return k.Public(), nil
 }
@@ -257,7 +257,7 @@ func exportError(from string, err error) error {
 	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist):
 		return environment(err, "name a folder that does not exist yet, in one that does")
 	}
-	return environment(err, writeRemedy(err, "nothing was kept of the copy: see to the place that is named, and export again"))
+	return environment(err, placeRemedy(err, "nothing was kept of the copy: see to the place that is named, and export again"))
 }
 
 var errNoCheckpoint = errors.New("the ledger has no checkpoint yet")

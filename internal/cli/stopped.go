@@ -38,7 +38,7 @@ func openStopped(ctx context.Context, w *whichNode, running, unread string) (*st
 	}
 	reading, err := loadReading(cfg.Ledger.ReadingKey)
 	if err != nil {
-		return nil, errors.Join(environment(err, unread), control.Close())
+		return nil, errors.Join(environment(err, placeRemedy(err, unread)), control.Close())
 	}
 	return &stopped{cfg, control, reading}, nil
 }
