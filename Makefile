@@ -27,6 +27,11 @@ test: deps
 
 # The tests of e2e have their own turn. Vet has seen every package with all its
 # checks, so that go test need not run some of them once more in each turn.
+#
+# Without cgo, as the program is built: what the tests compiled serves when the
+# tests of e2e build it.
+unit e2e: export CGO_ENABLED = 0
+
 unit:
 	$(GO) vet ./...
 	$(GO) test -vet=off -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v '/e2e')
