@@ -66,6 +66,7 @@ func TestEncodings(t *testing.T) {
 // TestManyWrongLines: each of 100,000 lines is named, and the words are not all
 // compared with one another.
 func TestManyWrongLines(t *testing.T) {
+	besideNothing(t)
 	const lines = 100_000
 	var b strings.Builder
 	for i := range lines {

@@ -26,7 +26,7 @@ func TestDecisionsAreCasbins(t *testing.T) {
 	case os.Getenv("WEIR_SOAK") != "":
 		tuples = 10_000_000
 	case os.Getenv("WEIR_SMALL") != "": // under the race detector
-		tuples = 5_000
+		tuples = 2_000
 	}
 	if s := os.Getenv("WEIR_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)

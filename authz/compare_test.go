@@ -9,6 +9,7 @@ import (
 )
 
 func TestCompare(t *testing.T) {
+	besideNothing(t)
 	p, c, s := parse(t, page), catalogue(), settings()
 	table := compile(t, page)
 	found, err := authz.Compare(p, table, c, s, authz.Sample{Seed: 1, Tuples: 1500})
@@ -23,6 +24,7 @@ func TestCompare(t *testing.T) {
 // TestCompareFinds: a table of another policy is found out, whichever rule is
 // missing, wider or narrower.
 func TestCompareFinds(t *testing.T) {
+	besideNothing(t)
 	const base = `
 p, a, public_security, Person.*, L3, statistics, own_region, mask, allow
 p, b, market, *, L4, *, self, clear, allow

@@ -158,6 +158,7 @@ func TestArchiveOverAnother(t *testing.T) {
 // TestPowerCutWhileArchiving: at every operation, whatever the disk keeps holds
 // every record, in the folder or in the archive, and the next time ends it.
 func TestPowerCutWhileArchiving(t *testing.T) {
+	besideNothing(t)
 	base := manySegments(t)
 	cutEverywhere(t, rounds(t, "WEIR_ARCHIVE_SEEDS", 1, 40), 100, func(step int, rnd *rand.Rand) (bool, error) { return cutArchiveAt(base, step, rnd) })
 }

@@ -326,6 +326,7 @@ func TestRecordLimits(t *testing.T) {
 }
 
 func TestSetTags(t *testing.T) {
+	besideNothing(t)
 	tags := func(n int) []SubjectTag {
 		out := make([]SubjectTag, n)
 		for i := range out {

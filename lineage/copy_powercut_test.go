@@ -109,6 +109,7 @@ func copyInto(c *Copy, frames []sentFrame, synced func(CopyState)) error {
 // there, no record is there without its key, and the copy goes on to the end of
 // the node's log.
 func TestCopyPowerCutAtEveryWrite(t *testing.T) {
+	besideNothing(t)
 	frames := sentLog(t)
 	cutEverywhere(t, rounds(t, "WEIR_POWER_ROUNDS", 2, 100), 40, func(step int, rnd *rand.Rand) (bool, error) { return cutCopyAt(frames, step, rnd) })
 }

@@ -31,6 +31,15 @@ func rounds(t testing.TB, variable string, usual, soak int) int {
 	return n
 }
 
+// besideNothing leaves a test out under the race detector, which has nothing to
+// look for where one thing runs after the other.
+func besideNothing(t *testing.T) {
+	t.Helper()
+	if os.Getenv("WEIR_SMALL") != "" {
+		t.Skip("SKIPPED: WEIR_SMALL leaves out what nothing runs beside")
+	}
+}
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {

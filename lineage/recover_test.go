@@ -48,6 +48,7 @@ func frameOffsets(t testing.TB, files *memFS, path string) []int64 {
 // TestTornTail: cut anywhere, the log opens with every whole record before the
 // cut, reports what it took, keeps it, and goes on without a gap.
 func TestTornTail(t *testing.T) {
+	besideNothing(t)
 	whole, path, offsets := written(t, 3)
 	size := int64(len(whole.files[path].now))
 	for cut := range size + 1 {
@@ -134,6 +135,7 @@ func TestCutLasts(t *testing.T) {
 // group, which a crash might have torn, is it cut off instead, and reported. No
 // record is ever read that was not written.
 func TestDamage(t *testing.T) {
+	besideNothing(t)
 	whole, path, offsets := written(t, 3)
 	want := must(records(whole, "log"))
 	lastGroup := offsets[len(offsets)-2]
@@ -198,6 +200,7 @@ func TestDamageAfterClose(t *testing.T) {
 // TestDamageInOlderSegments is found by reading, and at open where the newest
 // two segments are concerned or any first frame.
 func TestDamageInOlderSegments(t *testing.T) {
+	besideNothing(t)
 	files := newMemFS()
 	l := openMem(t, files, Config{SegmentSize: 1000})
 	for range 40 {

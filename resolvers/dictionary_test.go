@@ -35,6 +35,9 @@ func idNumber(area string, born time.Time, serial int) string {
 // and by a key ring of the attacker's own. None is opened; with the real ring
 // every one is, so the dictionary holds them.
 func TestDictionaryOpensNothing(t *testing.T) {
+	if os.Getenv("WEIR_SMALL") != "" {
+		t.Skip("SKIPPED: WEIR_SMALL leaves out what nothing runs beside")
+	}
 	const area = "990006"
 	years := 1
 	if os.Getenv("WEIR_SOAK") != "" {

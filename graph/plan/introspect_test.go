@@ -146,6 +146,9 @@ func TestIntrospectLeavesOutUnusedScalars(t *testing.T) {
 
 // A schema of some hundred types, asked for many times over within the limits.
 func TestIntrospectIsBounded(t *testing.T) {
+	if os.Getenv("WEIR_SMALL") != "" {
+		t.Skip("SKIPPED: WEIR_SMALL leaves out what nothing runs beside")
+	}
 	var sdl strings.Builder
 	sdl.WriteString("type Query { a: String }\n")
 	for i := range 500 {
