@@ -42,14 +42,10 @@ func seed(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(n, 0))
 }
 
-// sized is a number of trials: more in the long form, fewer under the race
-// detector.
+// sized is a number of trials: more in the long form.
 func sized(n int) int {
-	switch {
-	case os.Getenv("WEIR_SOAK") == "1":
+	if os.Getenv("WEIR_SOAK") == "1" {
 		return 100 * n
-	case os.Getenv("WEIR_SMALL") == "1":
-		return n / 10
 	}
 	return n
 }
