@@ -67,7 +67,7 @@ func run(ctx context.Context, out io.Writer, people, rounds int, duration time.D
 		return err
 	}
 	fmt.Fprintf(out, "%d rounds of %v each, in turns; medians. Everything on in weir: signed token, decisions, two masked fields, ledger with fsync; its request log is off, as hand has none; look-ups by key of several requests go to PostgreSQL as one statement, which neither hand nor gqlgen does (this disk's fsync: %v).\n", rounds, duration, fsync.Round(time.Microsecond))
-	fmt.Fprintf(out, "on/off and p99+ compare weir with a weir built without records, which exists for this table alone: no tags, record, sync, tree and index. p99+ is under all the load that each can take, p99+ at 70%% where both are asked for as many answers a second, 70%% of what weir with records can take. The index of the records works in short turns while there is load and catches up when there is less: every turn waits until it has, and later is the processor time that this takes, as a part of what the answers took.\n\n")
+	fmt.Fprintf(out, "on/off and p99+ compare weir with a weir built without records, which exists for this table alone: no tags, record, sync, tree and index. synced/off is the same of a weir that makes no record either, but lets each answer leave when 130 bytes for it are on disk, those of many answers with one sync: what a ledger that survives a power cut takes at the least, so that on/off can hardly be above it on this machine. p99+ is under all the load that each can take, p99+ at 70%% where both are asked for as many answers a second, 70%% of what weir with records can take. The index of the records works in short turns while there is load and catches up when there is less: every turn waits until it has, and later is the processor time that this takes, as a part of what the answers took.\n\n")
 	table := printed(out)
 	var resident float64
 	for i := range all {
@@ -120,13 +120,18 @@ func (b *bench) start(ctx context.Context, dir string, env []string, all []workl
 			return err
 		}
 	}
-	if programs["unrecorded"], err = buildUnrecorded(ctx, dir); err != nil {
-		return err
+	for _, name := range []string{unrecorded, synced} {
+		if programs[name], err = buildWithout(ctx, dir, name); err != nil {
+			return err
+		}
 	}
 	if b.weir, b.token, err = startWeir(ctx, env, programs["weir"], filepath.Join(dir, "on")); err != nil {
 		return err
 	}
-	if b.off, b.offToken, err = startWeir(ctx, env, programs["unrecorded"], filepath.Join(dir, "off")); err != nil {
+	if b.off, b.offToken, err = startWeir(ctx, env, programs[unrecorded], filepath.Join(dir, "off")); err != nil {
+		return err
+	}
+	if b.synced, b.syncedToken, err = startWeir(ctx, env, programs[synced], filepath.Join(dir, "synced")); err != nil {
 		return err
 	}
 	b.data = map[string]json.RawMessage{}

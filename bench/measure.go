@@ -16,12 +16,12 @@ const loaded = 0.7
 
 // servers are the programs under measurement.
 type servers struct {
-	weir, off, hand, gqlgen *process
-	token, offToken         string
+	weir, off, synced, hand, gqlgen *process
+	token, offToken, syncedToken    string
 }
 
 func (s *servers) stop() {
-	for _, p := range []*process{s.weir, s.off, s.hand, s.gqlgen} {
+	for _, p := range []*process{s.weir, s.off, s.synced, s.hand, s.gqlgen} {
 		if p != nil {
 			p.stop()
 		}
@@ -29,7 +29,7 @@ func (s *servers) stop() {
 }
 
 // asked are a workload's requests, per server.
-type asked struct{ weir, off, hand, gqlgen []request }
+type asked struct{ weir, off, synced, hand, gqlgen []request }
 
 const purpose = "X-Weir-Purpose: case-handling"
 
@@ -37,6 +37,7 @@ func (s *servers) requests(w *workload) (a asked) {
 	for _, v := range w.variables {
 		a.weir = append(a.weir, newRequest(s.weir.address, "/graphql", s.token, body(w.weir, v), purpose))
 		a.off = append(a.off, newRequest(s.off.address, "/graphql", s.offToken, body(w.weir, v), purpose))
+		a.synced = append(a.synced, newRequest(s.synced.address, "/graphql", s.syncedToken, body(w.weir, v), purpose))
 		a.hand = append(a.hand, newRequest(s.hand.address, "/"+w.name, "", body(w.weir, v)))
 		a.gqlgen = append(a.gqlgen, newRequest(s.gqlgen.address, "/query", "", body(w.gqlgen, v)))
 	}
@@ -52,7 +53,7 @@ type bench struct {
 	data map[string]json.RawMessage
 }
 
-const header = "workload\tclients\tweir/hand\tweir/gqlgen\ton/off\tlater\tp99+\tp99+ at 70%\tweir req/s\tweir p50\tweir p99\thand p99\t"
+const header = "workload\tclients\tweir/hand\tweir/gqlgen\ton/off\tsynced/off\tlater\tp99+\tp99+ at 70%\tweir req/s\tweir p50\tweir p99\thand p99\t"
 
 func (b *bench) measure(table *tabwriter.Writer, w *workload) error {
 	if err := b.equal(w); err != nil {
@@ -68,8 +69,8 @@ func (b *bench) measure(table *tabwriter.Writer, w *workload) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.2f\t%.0f%%\t%v\t%v\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients,
-			median(r.overHand), median(r.overGqlgen), median(r.overOff), 100*median(r.later), short(median(r.added)), short(added),
+		fmt.Fprintf(table, "%s (%s)\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f%%\t%v\t%v\t%.0f\t%v\t%v\t%v\t\n", w.name, w.what, clients,
+			median(r.overHand), median(r.overGqlgen), median(r.overOff), median(r.syncedOverOff), 100*median(r.later), short(median(r.added)), short(added),
 			r.weirPerSecond(), medianTime(r.weir, 50), medianTime(r.weir, 99), medianTime(r.hand, 99))
 	}
 	return nil
@@ -91,6 +92,7 @@ func (b *bench) equal(w *workload) error {
 type compared struct {
 	weir, hand                           []result
 	overHand, overGqlgen, overOff, added []float64
+	syncedOverOff                        []float64
 	// later is what weir works off after the answers, as a part of the processor
 	// time that it took while it gave them.
 	later []float64
@@ -108,7 +110,7 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 		if round == 0 {
 			d /= 3 // warms caches and pools, not counted
 		}
-		var got [4]result
+		var got [5]result
 		var weirLater float64
 		for i, s := range []struct {
 			name     string
@@ -117,6 +119,7 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 		}{
 			{"weir", b.weir, a.weir},
 			{"weir without records", b.off, a.off},
+			{"weir that only syncs", b.synced, a.synced},
 			{"hand", b.hand, a.hand},
 			{"gqlgen", b.gqlgen, a.gqlgen},
 		} {
@@ -140,12 +143,13 @@ func (b *bench) inTurns(w *workload, a *asked, clients int) (*compared, error) {
 		if round == 0 {
 			continue
 		}
-		weir, off, hand, gqlgen := got[0], got[1], got[2], got[3]
+		weir, off, synced, hand, gqlgen := got[0], got[1], got[2], got[3], got[4]
 		c.later = append(c.later, weirLater)
 		c.weir, c.hand = append(c.weir, weir), append(c.hand, hand)
 		c.overHand = append(c.overHand, weir.perSecond/hand.perSecond)
 		c.overGqlgen = append(c.overGqlgen, weir.perSecond/gqlgen.perSecond)
 		c.overOff = append(c.overOff, weir.perSecond/off.perSecond)
+		c.syncedOverOff = append(c.syncedOverOff, synced.perSecond/off.perSecond)
 		c.added = append(c.added, float64(weir.p99-off.p99))
 	}
 	return &c, nil
