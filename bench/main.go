@@ -131,7 +131,7 @@ func (b *bench) start(ctx context.Context, dir string, env []string, all []workl
 	if b.off, b.offToken, err = startWeir(ctx, env, programs[unrecorded], filepath.Join(dir, "off")); err != nil {
 		return err
 	}
-	if b.synced, b.syncedToken, err = startWeir(ctx, env, programs[synced], filepath.Join(dir, "synced")); err != nil {
+	if b.synced, b.syncedToken, err = startWeir(ctx, env, programs[synced], filepath.Join(dir, "off-synced")); err != nil {
 		return err
 	}
 	b.data = map[string]json.RawMessage{}

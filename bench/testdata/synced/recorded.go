@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir-data/weir/lineage"
 )
@@ -18,6 +19,10 @@ const recordSize = 130
 // roomSize is how many bytes are written over again and again. They are there
 // before the first sync, as in the log, so that none waits for the file to grow.
 const roomSize = 1 << 24
+
+// linger is how long a group fills when the one before was of several answers, as
+// in the log.
+const linger = 250 * time.Microsecond
 
 // synced brings answers' bytes to disk in groups, and does nothing else: one
 // group fills while another is synced.
@@ -55,8 +60,11 @@ var start = sync.OnceValues(func() (*synced, error) {
 })
 
 func (s *synced) run() {
-	at := 0
+	at, several := 0, false
 	for range s.wake {
+		if several {
+			time.Sleep(linger)
+		}
 		s.mu.Lock()
 		g := s.group
 		s.group = nil
@@ -68,6 +76,7 @@ func (s *synced) run() {
 			g.err = s.file.Sync()
 		}
 		at += len(g.bytes)
+		several = len(g.bytes) > recordSize
 		close(g.done)
 	}
 }
