@@ -32,6 +32,10 @@ type Config struct {
 	// Reading wraps the data keys that the log draws. Without it they live in
 	// memory alone: the log can be verified, and read by nobody.
 	Reading Sealer
+	// Ring are the fingerprints of the key ring that makes the records' tags and
+	// pseudonyms, the one of the key in use first. The log says which it was, and
+	// opens with no other. Without it nothing is asked: for who appends no tag.
+	Ring []string
 	// Files is the layer under the log. Default OS().
 	Files FS
 	// Fatal ends the process: a sync has failed, and what the disk holds is not
@@ -141,8 +145,8 @@ type Stats struct {
 
 // Open takes the folder, recovers what a crash left, and begins a new epoch,
 // which is on disk before Open returns. It refuses a folder that another process
-// holds (ErrLocked), that holds another log or other files (ErrForeign), or that
-// is damaged (a *CorruptError); it repairs nothing but an unfinished last write,
+// holds (ErrLocked), that holds another log or other files (ErrForeign), that
+// another key ring keyed (ErrRing), or that is damaged (a *CorruptError); it repairs nothing but an unfinished last write,
 // see [Log.Recovery].
 func Open(config Config) (*Log, error) {
 	config, err := config.withDefaults()
@@ -166,14 +170,22 @@ func Open(config Config) (*Log, error) {
 
 // begin recovers and writes the first frame of a new epoch.
 func (l *Log) begin() error {
+	ring, err := l.checkRing()
+	if err != nil {
+		return err
+	}
 	r, err := recoverLog(l.config.Files, l.config.Dir, l.config.Origin)
 	if err != nil {
 		return err
 	}
+	r.RingTaken = len(l.config.Ring) > 0 && ring == "" && r.Last.Sequence > 0
 	l.recovery, l.reuse, l.ordinal = r.Recovery, r.reuse, r.ordinal
 	l.enc.keys, err = openKeys(l.config.Files, l.config.Dir, l.config.Origin, l.config.Clock, l.config.Reading)
 	if err == nil {
 		err = l.enc.keys.check(r.named)
+	}
+	if err == nil {
+		err = l.nameRing(ring)
 	}
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type memData struct {
 	now, synced []byte
 	named       bool   // the name has been synced
 	was         string // the synced name before an unsynced renaming, "" for none
+	replaced    []byte // what had the name before an unsynced renaming, nil for nothing
 }
 
 var (
@@ -122,7 +123,10 @@ func (m *memFS) Rename(from, to string) error {
 	if d.named {
 		d.was = from
 	}
-	d.named = false
+	d.named, d.replaced = false, nil
+	if old := m.files[to]; old != nil && old.named {
+		d.replaced = old.synced
+	}
 	m.files[to] = d
 	return nil
 }
@@ -150,7 +154,7 @@ func (m *memFS) SyncDir(dir string) error {
 	defer m.mu.Unlock()
 	for p, d := range m.files {
 		if filepath.Dir(p) == dir {
-			d.named, d.was = true, ""
+			d.named, d.was, d.replaced = true, "", nil
 		}
 	}
 	return nil
@@ -261,6 +265,9 @@ func (m *memFS) powerCut(rnd *rand.Rand) *memFS {
 	for _, p := range paths {
 		d := m.files[p]
 		if !d.named && rnd.IntN(2) == 0 {
+			if d.replaced != nil { // a renaming is done or not: the name is never nothing's
+				out.files[p] = &memData{now: slices.Clone(d.replaced), synced: slices.Clone(d.replaced), named: true}
+			}
 			if d.was == "" {
 				continue
 			}

@@ -25,6 +25,9 @@ type Recovery struct {
 	Bytes  int64
 	// Kept is the file that the cut bytes were moved to, "" when none were.
 	Kept string
+	// RingTaken: there were records, and nothing said which key ring keyed them;
+	// from now on it is the one that was given.
+	RingTaken bool
 }
 
 // recovered is where the next segment goes.

@@ -49,7 +49,7 @@ func segments(fs FS, dir string) ([]uint64, error) {
 	var ordinals []uint64
 	for _, name := range names {
 		switch name {
-		case lockName, ArchivedName, ArchivedName + newSuffix, TreeFolder + "/", KeysFolder + "/", "lost+found/": // the last where the folder is a disk of its own
+		case lockName, ArchivedName, ArchivedName + newSuffix, RingName, RingName + newSuffix, TreeFolder + "/", KeysFolder + "/", "lost+found/": // the last where the folder is a disk of its own
 			continue
 		}
 		if isCutName(name) {

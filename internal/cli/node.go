@@ -63,7 +63,7 @@ func openNode(ctx context.Context, cfg *config.Config, query string, log *slog.L
 	if err != nil {
 		return n, err
 	}
-	ledger, err := n.openLedger()
+	ledger, err := n.openLedger(ring)
 	if err != nil {
 		return n, err
 	}

@@ -19,22 +19,29 @@ import (
 
 // openLedger opens the log, the tree behind it and, where one is named, the
 // second machine.
-func (n *node) openLedger() (*lineage.Log, error) {
+func (n *node) openLedger(ring *keyring.Ring) (*lineage.Log, error) {
 	var err error
 	if n.reading, err = openReading(n.cfg); err != nil {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	log, err := lineage.Open(lineage.Config{
-		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin, Reading: n.reading,
+		Dir: n.cfg.Ledger.Folder, Origin: n.cfg.Ledger.Origin, Reading: n.reading, Ring: ring.Fingerprints(),
 		Fatal: func(err error) {
 			n.log.Error("the ledger cannot be trusted any more and the process ends", "error", err.Error())
 			os.Exit(ExitEnvironment)
 		},
 	})
+	if errors.Is(err, lineage.ErrRing) {
+		return nil, environment(fmt.Errorf("key ring %s is not that of the ledger %s: %w", n.cfg.Keys, n.cfg.Ledger.Folder, err),
+			"restore the key ring that this ledger was keyed with from its backup (keys in weir.yaml); to begin anew, move the ledger away")
+	}
 	if err != nil {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, log.Close)
+	if log.Recovery().RingTaken {
+		n.log.Warn("the ledger did not say which key ring keyed it, and takes this one for it from now on", "ledger", n.cfg.Ledger.Folder, "keys", n.cfg.Keys)
+	}
 	if n.tree, err = openTree(n.cfg, log, n.reading, n.log); err != nil {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}

@@ -150,6 +150,17 @@ func (r *Ring) KeyIDs() []KeyID {
 	return ids
 }
 
+// Fingerprints tell the ring's keys from all others, the active one first. They
+// are no secret: each is derived for this alone, and opens nothing.
+func (r *Ring) Fingerprints() []string {
+	out := make([]string, len(r.keys))
+	for i, k := range r.keys {
+		sum := k.derive("fingerprint", "fingerprint")
+		out[i] = hex.EncodeToString(sum[:16])
+	}
+	return out
+}
+
 // Equal reports whether two rings hold the same keys in the same order.
 func (r *Ring) Equal(o *Ring) bool {
 	if r == nil || o == nil || len(r.keys) != len(o.keys) {

@@ -229,6 +229,28 @@ func TestUsesApart(t *testing.T) {
 }
 
 // TestRotation: the new key makes, both open, a retired one opens nothing.
+// TestFingerprints: they tell the keys of rings apart, last through a rotation,
+// and are nothing that another use gives.
+func TestFingerprints(t *testing.T) {
+	old, other := must(Generate()), must(Generate())
+	ring := must(old.Rotate())
+	before, after := old.Fingerprints(), ring.Fingerprints()
+	if len(before) != 1 || len(after) != 2 || after[1] != before[0] || after[0] == before[0] || other.Fingerprints()[0] == before[0] {
+		t.Errorf("%v, rotated %v, another ring %v", before, after, other.Fingerprints())
+	}
+	path := filepath.Join(t.TempDir(), "ring")
+	if err := ring.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if again := must(Load(path)).Fingerprints(); !slices.Equal(again, after) {
+		t.Errorf("loaded: %v, want %v", again, after)
+	}
+	key := ring.Derive("fingerprint")
+	if secret := hex.EncodeToString(ring.keys[0].secret[:]); strings.Contains(secret, after[0]) || strings.Contains(hex.EncodeToString(key[:]), after[0]) {
+		t.Error("a fingerprint is part of a key")
+	}
+}
+
 func TestRotation(t *testing.T) {
 	old := must(Generate())
 	ring := must(old.Rotate())

@@ -80,7 +80,7 @@ func openLog(dir, archive, origin string) (*log, []string, error) {
 		name := e.Name()
 		ordinal, isSegment := segmentOrdinal(name)
 		switch {
-		case e.IsDir() && (name == "tree" || name == "keys" || name == "lost+found"), name == "lock", name == archivedName, name == archivedName+".new":
+		case e.IsDir() && (name == "tree" || name == "keys" || name == "lost+found"), name == "lock", name == archivedName, name == archivedName+".new", name == "ring", name == "ring.new":
 			continue
 		case !e.IsDir() && isSegment:
 			l.places[ordinal] = dir
