@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,7 +146,10 @@ func TestLostTree(t *testing.T) {
 		{"its heads", "is gone, and the log has records up to 100", func(tree string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(tree, ".state")), os.Remove(filepath.Join(tree, "checkpoint")))
 		}},
-		{"its leaves", "the newest batch cannot be read", func(tree string) error { return os.RemoveAll(filepath.Join(tree, "tile", "entries")) }},
+		{"its leaves", filepath.Join("entries", "000.p"), func(tree string) error { return os.RemoveAll(filepath.Join(tree, "tile", "entries")) }},
+		{"its hashes", filepath.Join("tile", "0", "000.p"), func(tree string) error { return os.RemoveAll(filepath.Join(tree, "tile", "0")) }},
+		{"a byte of a tile", filepath.Join("tile", "0", "000.p"), func(tree string) error { return flipped(newest(filepath.Join(tree, "tile", "0", "000.p"))) }},
+		{"a byte of a leaf", filepath.Join("entries", "000.p"), func(tree string) error { return flipped(newest(filepath.Join(tree, "tile", "entries", "000.p"))) }},
 		{"the state's text", "treeState is damaged", func(tree string) error { return os.Truncate(filepath.Join(tree, ".state", "treeState"), 10) }},
 		{"the checkpoint's text", "checkpoint is damaged", func(tree string) error { return os.Truncate(filepath.Join(tree, "checkpoint"), 0) }},
 	} {
@@ -157,6 +161,27 @@ func TestLostTree(t *testing.T) {
 			refuses(t, lost, ErrTree, c.says, func(_ *lineage.Config, o *Config) { o.Key = key })
 		})
 	}
+}
+
+// newest is the file with the greatest number in a folder of partial tiles.
+func newest(folder string) string {
+	for n := tileWidth; n > 0; n-- {
+		path := filepath.Join(folder, fmt.Sprint(n))
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return folder
+}
+
+// flipped changes one byte of a file, neither the first nor the last.
+func flipped(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	b[len(b)/2] ^= 1
+	return os.WriteFile(path, b, 0o600)
 }
 
 // TestClockJumps: neither order nor proofs depend on the clock.

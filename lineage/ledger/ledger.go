@@ -161,8 +161,8 @@ type span struct {
 // Open takes up the tree where it was left, or begins it, and builds it in the
 // background. The log is open already, so its folder is this process's alone.
 // It refuses a tree that is signed with another key or of another origin, one
-// that is gone while the log has records, and one that commits to more than the
-// log has (ErrBehind).
+// that is gone while the log has records, one whose newest tiles are gone or
+// damaged, and one that commits to more than the log has (ErrBehind).
 func Open(config Config) (*Ledger, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -194,13 +194,18 @@ func Open(config Config) (*Ledger, error) {
 // examine looks at a tree before anything may write to it.
 func (l *Ledger) examine() error {
 	path := filepath.Join(l.files.dir, ".state", "treeState")
-	state, err := os.ReadFile(path) //nolint:gosec // the operator's folder
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's folder
+	var state struct {
+		Size int64
+		Root []byte
+	}
+	if err == nil && (json.Unmarshal(text, &state) != nil || state.Size < 0 || len(state.Root) != tlog.HashSize) {
+		return fmt.Errorf("%w: %s is damaged", ErrTree, path)
+	}
 	_, _, checkpointErr := l.files.checkpoint(l.check)
 	switch {
-	case err == nil && !json.Valid(state):
-		return fmt.Errorf("%w: %s is damaged", ErrTree, path)
 	case checkpointErr == nil && err == nil:
-		return nil
+		return l.files.edge(state.Size, tlog.Hash(state.Root))
 	case errors.Is(checkpointErr, fs.ErrNotExist) && errors.Is(err, fs.ErrNotExist):
 		// The first start makes the tree before it takes a record. Another tree
 		// over the same records would be a second history under the same key.

@@ -115,14 +115,20 @@ func (r reader) bundle(size, n int64) ([][]byte, error) {
 // read gives the file of a tile that is filled to a width. Partial tiles are
 // removed when the full one is there, which begins with the same bytes.
 func (r reader) read(level string, n int64, width int) ([]byte, error) {
+	b, err := os.ReadFile(r.path(level, n, width))
+	if width < tileWidth && errors.Is(err, fs.ErrNotExist) {
+		return os.ReadFile(r.path(level, n, tileWidth))
+	}
+	return b, err
+}
+
+// path is the file of a tile that is filled to a width.
+func (r reader) path(level string, n int64, width int) string {
 	path := filepath.Join(r.dir, "tile", level, tilePath(n))
 	if width < tileWidth {
-		b, err := os.ReadFile(filepath.Join(path+".p", fmt.Sprint(width))) //nolint:gosec // numbers
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return b, err
-		}
+		path = filepath.Join(path+".p", fmt.Sprint(width))
 	}
-	return os.ReadFile(path) //nolint:gosec // numbers
+	return path
 }
 
 // tilePath is a number in groups of three digits, all but the last behind an x.
