@@ -44,6 +44,13 @@ type reader struct {
 
 	file File
 	scan *scanner
+	torn *place // where the log ends within a frame, as far as it was read
+}
+
+// place is one in a file.
+type place struct {
+	file   string
+	offset int64
 }
 
 func newReader(f Folder, from uint64) *reader {
@@ -91,6 +98,7 @@ func (r *reader) frame() (frame, error) {
 	f, err := r.scan.next()
 	var torn *tornError
 	if err == nil {
+		r.torn = nil
 		return f, nil
 	}
 	if !errors.Is(err, io.EOF) && !errors.As(err, &torn) {
@@ -183,6 +191,7 @@ func (r *reader) unfinished(torn *tornError) (frame, error) {
 		return nil, err
 	}
 	if !behind {
+		r.torn = &place{r.scan.path, torn.offset}
 		return nil, io.EOF
 	}
 	// Or the writer was quick: then the frame is whole by now.

@@ -29,6 +29,9 @@ type TailOptions struct {
 	Levels schema.Levels
 	// Poll is the pause between looks at the files with Follow. Default 200 ms.
 	Poll time.Duration
+	// Unfinished is told where the log ends within a frame, when Tail ends. Nil
+	// for nobody.
+	Unfinished func(file string, offset int64)
 }
 
 // Tail prints the records of the log in a folder for people, a line for the
@@ -58,10 +61,13 @@ func Tail(ctx context.Context, f Folder, w io.Writer, o TailOptions) error {
 			if err := out.Flush(); err != nil {
 				return err
 			}
-			if !o.Follow || !sleep(ctx, o.Poll) {
-				return nil
+			if o.Follow && sleep(ctx, o.Poll) {
+				continue
 			}
-			continue
+			if r.torn != nil && o.Unfinished != nil {
+				o.Unfinished(r.torn.file, r.torn.offset)
+			}
+			return nil
 		case err != nil:
 			return errors.Join(err, out.Flush())
 		case ctx.Err() != nil:

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +55,42 @@ func tailLog(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestTailUnfinished: cut within a frame, the log's end is told; cut between two,
+// or going on with zeroes, there is nothing to tell.
+func TestTailUnfinished(t *testing.T) {
+	whole, path, offsets := written(t, 3)
+	told := func(files *memFS) (at int64) {
+		at = -1
+		err := Tail(t.Context(), Folder{Dir: "log", Reading: testReading, files: files}, io.Discard, TailOptions{Last: 2, Unfinished: func(file string, offset int64) {
+			if file != path {
+				t.Errorf("%s ends at %d", file, offset)
+			}
+			at = offset
+		}})
+		if err != nil {
+			t.Error(err)
+		}
+		return at
+	}
+	for cut := int64(len(magic)) + 1; cut <= offsets[len(offsets)-1]; cut++ {
+		files := whole.kill()
+		files.files[path].now = files.files[path].now[:cut]
+		want := int64(-1)
+		if i, between := slices.BinarySearch(offsets, cut); !between && !zero(whole.files[path].now[offsets[i-1]:cut]) {
+			want = offsets[i-1] // nothing but zeroes are zeroes, whatever they were to be
+		}
+		if at := told(files); at != want {
+			t.Fatalf("cut at %d it ends at %d, want %d", cut, at, want)
+		}
+		if want < 0 {
+			files.files[path].now = append(files.files[path].now, make([]byte, 500)...)
+			if at := told(files); at >= 0 {
+				t.Fatalf("with zeroes from %d on it ends at %d", cut, at)
+			}
+		}
+	}
 }
 
 func TestTail(t *testing.T) {

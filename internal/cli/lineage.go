@@ -44,7 +44,7 @@ reading key it prints which records there are, and nothing of what they hold.`,
 			if err != nil {
 				return err
 			}
-			o.Levels = levels
+			o.Levels, o.Unfinished = levels, s.warnUnfinished
 			err = lineage.Tail(c.Context(), folder, s.out, o)
 			if err != nil && (!o.Follow || !errors.Is(err, context.Canceled)) {
 				return ledgerError(folder.Dir, err)
@@ -58,6 +58,13 @@ reading key it prints which records there are, and nothing of what they hold.`,
 	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on as records come")
 	c.Flags().BoolVar(&o.JSON, "json", false, "one JSON object a line")
 	return c
+}
+
+// warnUnfinished tells of a log that ends within a frame. Whether a server is
+// writing cannot be asked without its lock, which would keep one from starting.
+func (s *streams) warnUnfinished(file string, offset int64) {
+	_, _ = fmt.Fprintf(s.err, "weir: warning: %s ends in the middle of a write, at byte %d\n"+
+		"  -> a server that is writing it ends it in a moment; where none has the ledger, it is what a crash left or a copy that is cut, and nothing behind that byte was read\n", file, offset)
 }
 
 // ledgerFolder finds the ledger's folder, the names of its levels, and where its
