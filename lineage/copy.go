@@ -51,14 +51,16 @@ type CopyState struct {
 }
 
 // OpenCopy takes the folder and finds where the copy ends. It refuses what Open
-// refuses, and cuts off an unfinished last write as Open does.
+// refuses, and a node's own folder (ErrForeign), and cuts off an unfinished last write as Open does.
 func OpenCopy(dir string, files FS) (*Copy, error) {
 	lock, err := files.Lock(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open copy of a lineage log: %w", err)
 	}
 	c := &Copy{dir: dir, fs: files, lock: lock, keys: keys{fs: files, dir: filepath.Join(dir, KeysFolder)}, offered: map[KeyID]offeredKey{}}
-	err = errors.Join(files.MakeDir(c.keys.dir), files.SyncDir(dir))
+	if err = notANodes(files, dir); err == nil {
+		err = errors.Join(files.MakeDir(c.keys.dir), files.SyncDir(dir))
+	}
 	if err == nil {
 		err = c.recover()
 	}
@@ -66,6 +68,21 @@ func OpenCopy(dir string, files FS) (*Copy, error) {
 		return nil, errors.Join(fmt.Errorf("open copy of a lineage log: %w", err), c.Close())
 	}
 	return c, nil
+}
+
+// notANodes refuses the folder of a node's own log. Frames of another node would
+// go behind its records, or its own behind those that its tree commits to.
+func notANodes(files FS, dir string) error {
+	names, err := files.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range [...]string{TreeFolder + "/", RingName} {
+		if slices.Contains(names, name) {
+			return fmt.Errorf("%w: a node's own ledger has %s, and a copy of its log has not", ErrForeign, filepath.Join(dir, name))
+		}
+	}
+	return nil
 }
 
 // recover reads the newest segment whole, and the one before it where the newest

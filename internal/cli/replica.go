@@ -69,7 +69,7 @@ It ends when a sync fails: what the disk holds is not known then.`,
 			})
 			switch {
 			case errors.Is(err, lineage.ErrForeign):
-				return environment(fmt.Errorf("copy %s: %w", dir, err), "choose an empty folder, or that of this node's copy")
+				return environment(fmt.Errorf("copy %s: %w", dir, err), "name an empty folder with --dir, or that of this node's copy")
 			case err != nil:
 				return ledgerError(dir, err)
 			}
