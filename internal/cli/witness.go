@@ -50,9 +50,15 @@ speaks HTTP; put a proxy in front of it for TLS.`,
 			}
 			for i := range logs {
 				logs[i] = pasted(logs[i])
+				if err := witness.CheckLog(logs[i]); err != nil {
+					return &exitError{ExitUsage, fmt.Errorf("--log: %w", err), "the node's operator prints it with: weir lineage key"}
+				}
 			}
 			key, err := witness.KeyFor(filepath.Join(dir, "key"), dir, name)
-			if err != nil {
+			switch {
+			case errors.Is(err, witness.ErrName):
+				return &exitError{ExitUsage, fmt.Errorf("--name: %w", err), "such as regulator.example/weir; it is needed at the first start alone, in a folder of its own (--state)"}
+			case err != nil:
 				return witnessError(dir, err)
 			}
 			if show {

@@ -87,7 +87,7 @@ const secretPrefix = "PRIVATE+KEY+"
 
 // KeyFor loads a witness's key from a file, or makes one under a name where
 // neither the file is there nor anything was cosigned in dir yet. A name that
-// is given must be the file's.
+// is given must be the file's; ErrName if it is not, or can be nobody's.
 func KeyFor(path, dir, name string) (*Key, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the path is the witness's own
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,14 +112,14 @@ func KeyFor(path, dir, name string) (*Key, error) {
 		return nil, fmt.Errorf("%w: %s does not hold a witness's key", ErrState, path)
 	}
 	if name != "" && k.name != name {
-		return nil, fmt.Errorf("%w: %s is the key of %q, not of %q", ErrState, path, k.name, name)
+		return nil, fmt.Errorf("%w: %s is the key of %q, not of %q", ErrName, path, k.name, name)
 	}
 	return k, nil
 }
 
 func createKey(path, name string) (*Key, error) {
 	if !wellNamed(name) {
-		return nil, fmt.Errorf("%w: a witness's name has neither spaces nor a plus, and at most %d bytes", ErrState, maxOrigin)
+		return nil, fmt.Errorf("%w: %q is none: it has neither spaces nor a plus, and at most %d bytes", ErrName, name, maxOrigin)
 	}
 	_, secret, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -38,6 +38,10 @@ import (
 var (
 	// ErrState: the folder cannot be used.
 	ErrState = errors.New("witness state")
+	// ErrName: a witness cannot have, or does not have, this name.
+	ErrName = errors.New("witness name")
+	// ErrLogKey: what was given is not the public key of a ledger.
+	ErrLogKey = errors.New("not the public key of a ledger (name+hash+base64)")
 	// ErrLocked: another witness works in the folder.
 	ErrLocked = errors.New("another witness uses this folder")
 	// ErrRequest: the request is not one.
@@ -105,6 +109,20 @@ type head struct {
 	root tlog.Hash
 }
 
+// CheckLog tells whether a text is the public key of a ledger; ErrLogKey if not.
+func CheckLog(key string) error {
+	_, err := logKey(key)
+	return err
+}
+
+func logKey(key string) (note.Verifier, error) {
+	v, err := note.NewVerifier(key)
+	if err != nil || len(v.Name()) > maxOrigin {
+		return nil, fmt.Errorf("%w: %q", ErrLogKey, key)
+	}
+	return v, nil
+}
+
 // Open takes the folder for this witness and reads what it has cosigned. A file
 // in it that this key did not sign is an error: a witness that forgot its past
 // would cosign another.
@@ -120,9 +138,9 @@ func Open(cfg Config) (*Witness, error) {
 	}
 	w := &Witness{cfg: cfg, logs: map[string]*watched{}}
 	for _, key := range cfg.Logs {
-		v, err := note.NewVerifier(key)
-		if err != nil || len(v.Name()) > maxOrigin {
-			return nil, fmt.Errorf("%w: %q is not the public key of a ledger (name+hash+base64)", ErrState, key)
+		v, err := logKey(key)
+		if err != nil {
+			return nil, err
 		}
 		l := w.logs[v.Name()]
 		if l == nil {

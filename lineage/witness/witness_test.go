@@ -346,7 +346,7 @@ func TestKeys(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
 	for _, name := range []string{"", "two words", "a+b", strings.Repeat("x", 81)} {
-		if _, err := witness.KeyFor(path, dir, name); !errors.Is(err, witness.ErrState) {
+		if _, err := witness.KeyFor(path, dir, name); !errors.Is(err, witness.ErrName) {
 			t.Errorf("name %q: %v", name, err)
 		}
 	}
@@ -358,7 +358,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || again.Public() != made.Public() {
 		t.Errorf("%v instead of %v: %v", again, made, err)
 	}
-	if _, err := witness.KeyFor(path, dir, "regulator"); !errors.Is(err, witness.ErrState) {
+	if _, err := witness.KeyFor(path, dir, "regulator"); !errors.Is(err, witness.ErrName) {
 		t.Errorf("another name: %v", err)
 	}
 	text, err := os.ReadFile(path)
