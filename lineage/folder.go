@@ -59,7 +59,7 @@ func (f *Folder) dataKey(n KeyName, id KeyID) (*dataKey, Content, error) {
 	case err == nil && keyIDOf(b) != id:
 		return nil, Sealed, fmt.Errorf("%w: %s is not the file that the log names", ErrKeyMissing, path+keySuffix)
 	case err == nil:
-		k, err := openKeyFile(b, n, f.Reading)
+		k, err := openKeyFile(path+keySuffix, b, n, f.Reading)
 		return k, Readable, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, Sealed, err

@@ -129,18 +129,18 @@ func keyIDOf(file []byte) KeyID {
 	return KeyID(sum[:len(KeyID{})])
 }
 
-// openKeyFile takes a data key's file apart.
-func openKeyFile(file []byte, n KeyName, reading Sealer) (*dataKey, error) {
+// openKeyFile takes a data key's file apart, which was read from a path.
+func openKeyFile(path string, file []byte, n KeyName, reading Sealer) (*dataKey, error) {
 	text, sealed, ok := strings.Cut(string(file), wordSealed)
 	sealed, ends := strings.CutSuffix(sealed, "\n")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	want := fmt.Sprintf("\nmonth %s\nlevel %d\n", n.Month, n.Level)
 	if !ok || !ends || err != nil || strings.ContainsAny(sealed, "\r\n") || !strings.HasPrefix(text, keyHeadline+"\n") || !strings.Contains(text, want) {
-		return nil, fmt.Errorf("%w: the file of %s is not a data key's", ErrKeyMissing, n)
+		return nil, fmt.Errorf("%w: %s is damaged: it is not a data key's file", ErrKeyMissing, path)
 	}
 	secret, err := reading.Open(raw, []byte(text))
 	if err != nil || len(secret) != dataKeySize {
-		return nil, fmt.Errorf("%w: it does not open the data key %s", ErrReadingKey, n)
+		return nil, fmt.Errorf("%w: it does not open %s", ErrReadingKey, path)
 	}
 	return newDataKey(keyIDOf(file), secret)
 }
@@ -158,10 +158,10 @@ type keys struct {
 	mu      sync.Mutex // guards what follows; never held over a file's operation
 	known   map[KeyName]*dataKey
 	dropped map[KeyName]bool
+	newest  *KeyName // whose file was there when the folder was opened; nil for none
 }
 
-// openKeys looks into the folder of the keys, and opens the newest, so that a
-// wrong reading key is found at once.
+// openKeys looks into the folder of the keys. It opens none yet: see [keys.check].
 func openKeys(files FS, dir, origin string, clock func() time.Time, reading Sealer) (*keys, error) {
 	k := &keys{
 		fs: files, dir: keysDir(dir), origin: origin, clock: clock, reading: reading,
@@ -177,19 +177,15 @@ func openKeys(files FS, dir, origin string, clock func() time.Time, reading Seal
 	if err != nil {
 		return nil, err
 	}
-	var newest *KeyName
 	for _, f := range all {
 		switch {
 		case f.suffix == droppedSuffix:
 			k.dropped[f.name] = true
-		case f.suffix == keySuffix && (newest == nil || f.name.Month >= newest.Month):
-			newest = &f.name
+		case f.suffix == keySuffix && (k.newest == nil || f.name.Month >= k.newest.Month):
+			k.newest = &f.name
 		}
 	}
-	if newest != nil && !k.dropped[*newest] {
-		_, err = k.load(*newest)
-	}
-	return k, err
+	return k, nil
 }
 
 func keysDir(dir string) string { return filepath.Join(dir, KeysFolder) }
@@ -227,6 +223,8 @@ func (k *keys) path(n KeyName, suffix string) string {
 
 // check wants every key that the log names to be there, or to have been
 // dropped: what a folder restored in part lacks shows before anything is added.
+// Then it opens the newest, so that a wrong reading key is found at once, and not
+// blamed for a file that was changed.
 func (k *keys) check(named []*keyed) error {
 	for _, n := range named {
 		if k.reading == nil || k.dropped[n.name] {
@@ -242,7 +240,11 @@ func (k *keys) check(named []*keyed) error {
 			return fmt.Errorf("%w: %s is not the file that the log names", ErrKeyMissing, k.path(n.name, keySuffix))
 		}
 	}
-	return nil
+	if k.newest == nil || k.dropped[*k.newest] {
+		return nil
+	}
+	_, err := k.load(*k.newest)
+	return err
 }
 
 // forWriting gives the key of a month and level, or of the next month whose key
@@ -288,7 +290,7 @@ func (k *keys) load(n KeyName) (*dataKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openKeyFile(b, n, k.reading)
+	return openKeyFile(k.path(n, keySuffix), b, n, k.reading)
 }
 
 // create draws a key. Nothing else gives it: what is dropped cannot be derived

@@ -203,9 +203,13 @@ func TestWrongKeys(t *testing.T) {
 		err  error
 		want error
 	}{
-		"another reading key":          {reopen(other), ErrReadingKey},
-		"read with another":            {reading(Folder{Dir: m.dir, Reading: other}), ErrReadingKey},
-		"a changed file":               {func() error { put(append(text, '\n')); return reopen(testReading) }(), ErrKeyMissing},
+		"another reading key": {reopen(other), ErrReadingKey},
+		"read with another":   {reading(Folder{Dir: m.dir, Reading: other}), ErrReadingKey},
+		"a changed file":      {func() error { put(append(text, '\n')); return reopen(testReading) }(), ErrKeyMissing},
+		"a changed wrapping": {func() error {
+			put(bytes.Replace(text, []byte(wordSealed), []byte(wordSealed+"AAAA"), 1))
+			return reopen(testReading)
+		}(), ErrKeyMissing},
 		"read from a changed file":     {reading(opened(m.dir)), ErrKeyMissing},
 		"no file":                      {func() error { _ = os.Remove(path); return reopen(testReading) }(), ErrKeyMissing},
 		"read without the file":        {reading(opened(m.dir)), ErrKeyMissing},
@@ -216,6 +220,29 @@ func TestWrongKeys(t *testing.T) {
 		if !errors.Is(c.err, c.want) {
 			t.Errorf("%s: %v", name, c.err)
 		}
+		if errors.Is(c.want, ErrKeyMissing) && !strings.Contains(c.err.Error(), path) {
+			t.Errorf("%s: no word of the file: %v", name, c.err)
+		}
+	}
+}
+
+// TestDamagedOldKey: also of a key that the newest segments do not name, the file
+// is told.
+func TestDamagedOldKey(t *testing.T) {
+	m := newMonthly(t, "2026-10-15 00:00:00")
+	m.add("a", 3)
+	m.close()
+	for range 2 {
+		m.open()
+		m.close()
+	}
+	path := filepath.Join(m.dir, KeysFolder, "2026-10.3"+keySuffix)
+	if err := os.WriteFile(path, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(Config{Dir: m.dir, Origin: "node-a", Reading: testReading})
+	if !errors.Is(err, ErrKeyMissing) || !strings.Contains(err.Error(), path+" is damaged") {
+		t.Error(err)
 	}
 }
 

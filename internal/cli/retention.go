@@ -65,7 +65,22 @@ func (s *streams) keeper(w *whichNode) (*keeper, error) {
 	if k.keys, err = lineage.Keys(lineage.Folder{Dir: cfg.Ledger.Folder}); err != nil {
 		return nil, ledgerError(cfg.Ledger.Folder, err)
 	}
-	return k, nil
+	if len(k.keys) == 0 {
+		err = noKeys(cfg.Ledger.Folder)
+	}
+	return k, err
+}
+
+// noKeys refuses a ledger without a data key that has records: their keys are
+// lost, and a list of none would look like nothing to keep.
+func noKeys(folder string) error {
+	for _, err := range lineage.Read(lineage.Folder{Dir: folder}, 0) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s has none, and the log has records", lineage.ErrKeyMissing, filepath.Join(folder, lineage.KeysFolder))
+		}
+		return ledgerError(folder, err)
+	}
+	return nil
 }
 
 // warnUnapproved says loudly that nobody has signed who signs.
