@@ -47,7 +47,7 @@ reading key it prints which records there are, and nothing of what they hold.`,
 			o.Levels, o.Unfinished = levels, s.warnUnfinished
 			err = lineage.Tail(c.Context(), folder, s.out, o)
 			if err != nil && (!o.Follow || !errors.Is(err, context.Canceled)) {
-				return ledgerError(folder.Dir, err)
+				return readError(folder.Dir, err)
 			}
 			return nil
 		},

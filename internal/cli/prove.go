@@ -101,6 +101,16 @@ func recordError(folder string, err error) error {
 	case errors.Is(err, ledger.ErrPending):
 		return &exitError{ExitFailed, err, "the node makes one every second; is it running?"}
 	}
+	return readError(folder, err)
+}
+
+// readError is [ledgerError] for who only reads: what a node would restore, or
+// begin anew, a reader has named wrongly.
+func readError(folder string, err error) error {
+	if errors.Is(err, lineage.ErrReadingKey) {
+		return environment(fmt.Errorf("ledger %s: %w", folder, err),
+			"give this ledger's own reading key, which ledger.readingKey in its node's weir.yaml names, with --reading-key; one that does not fit is another ledger's")
+	}
 	return ledgerError(folder, err)
 }
 

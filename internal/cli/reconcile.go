@@ -36,7 +36,7 @@ none or another's, 2 the file does not hold answers, 5 the ledger cannot be read
 			case errors.Is(err, lineage.ErrAnswers):
 				return &exitError{ExitUsage, fmt.Errorf("%s: %w", args[0], err), "keep responses as they came, one a line"}
 			case err != nil:
-				return ledgerError(folder.Dir, err)
+				return readError(folder.Dir, err)
 			}
 			return s.reconciled(r)
 		},
