@@ -252,9 +252,10 @@ func readAnchor(a string) (verify.Anchor, error) {
 // ends, and a byte-order mark.
 func pasted(key string) string { return strings.TrimSpace(strings.TrimPrefix(key, "\ufeff")) }
 
-// archiveThere refuses an archive that is not there; "" is none.
+// archiveThere refuses an archive that is not there, or a folder that has neither
+// the list of one nor a segment; "" is none.
 func archiveThere(folder string) error {
-	if folder != "" && !isFolder(folder) {
+	if folder != "" && (!isFolder(folder) || !isFile(filepath.Join(folder, lineage.ArchiveName)) && hasNoSegments(folder)) {
 		return environment(fmt.Errorf("no archive in %s", folder), "--archive names the folder that weir lineage archive --to had")
 	}
 	return nil
