@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	stdlog "log"
 	"log/slog"
 	"net"
 
@@ -53,12 +54,26 @@ type serving struct {
 	ready func(net.Addr) // called once the node can answer; may be nil
 }
 
+// asDefault sends what libraries log to nobody in particular where the node logs,
+// as lines of the same form; it gives back what was there before. The ledger's tree
+// is one of them: where it writes through klog, see package ledger.
+func asDefault(log *slog.Logger) (restore func()) {
+	was, out, flags := slog.Default(), stdlog.Writer(), stdlog.Flags()
+	slog.SetDefault(log)
+	return func() {
+		slog.SetDefault(was)
+		stdlog.SetOutput(out) // slog has taken the older logger along
+		stdlog.SetFlags(flags)
+	}
+}
+
 // serveConfig opens a node and serves until the context ends.
 func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how serving) (err error) {
 	log, err := s.logger(how.level)
 	if err != nil {
 		return err
 	}
+	defer asDefault(log)()
 	n, err := openNode(ctx, cfg, how.query, log)
 	if err != nil {
 		return err

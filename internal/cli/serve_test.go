@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"context"
+	stdlog "log"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLibrariesLog: what a library logs without a logger is a line of the node's
+// while it serves, and afterwards everything is as it was.
+func TestLibrariesLog(t *testing.T) {
+	was, writer, flags := slog.Default(), stdlog.Writer(), stdlog.Flags()
+	out := &lockedBuffer{}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan int, 1)
+	go func() {
+		done <- Run(ctx, []string{"demo", "--state", filepath.Join(t.TempDir(), "demo"), "--people", "10", "--listen", "127.0.0.1:0", "--log", "info"}, "test", out, out)
+	}()
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), "Ctrl-C"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no introduction: %s", out)
+		}
+	}
+	slog.Warn("of a library")
+	stdlog.Print("of an older one")
+	stop()
+	if code := <-done; code != ExitOK {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{`"level":"WARN","msg":"of a library"}`, `"level":"INFO","msg":"of an older one"}`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	if slog.Default() != was || stdlog.Writer() != writer || stdlog.Flags() != flags {
+		t.Error("the process logs as the node did")
+	}
+}
