@@ -36,7 +36,7 @@ func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
 	}
 	n.closing = append(n.closing, x.Close)
 	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
-		n.log.Error("the ledger's index is of another log: questions about the ledger are refused", "error", err.Error(), "remedy", indexRemedy(err))
+		n.log.Error("the ledger's index is of another log: questions about the ledger are refused", "error", indexError(n.cfg, err).Error(), "remedy", indexRemedy(err))
 	}
 	// One that is new begins where the log does.
 	asOf, err := x.AsOf(ctx)
@@ -71,7 +71,7 @@ func (n *node) followLog(ctx context.Context, x *index.Index) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		n.log.Error("the ledger's index does not go on; answers about the ledger stay behind", "error", err.Error(), "remedy", indexRemedy(err), "retryIn", pause.String())
+		n.log.Error("the ledger's index does not go on; answers about the ledger stay behind", "error", indexError(n.cfg, err).Error(), "remedy", indexRemedy(err), "retryIn", pause.String())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -84,7 +84,7 @@ func indexRemedy(err error) string {
 	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) || errors.Is(err, index.ErrDamaged) {
 		return "stop the server and run weir lineage reindex: the index is made anew from the log, nothing is lost"
 	}
-	return "see ledger.index in weir.yaml; an index that is damaged can be moved away and made anew with weir lineage reindex"
+	return placeRemedy(err, "see ledger.index in weir.yaml")
 }
 
 // indexError names the index that an error is of; a database's URL is a secret.

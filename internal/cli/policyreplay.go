@@ -74,11 +74,11 @@ func (f *replayFlags) replay(ctx context.Context, cfg *config.Config, draft *aut
 	}
 	x, err := index.Open(ctx, at)
 	if err != nil {
-		return nil, environment(err, indexRemedy(err))
+		return nil, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	defer x.Close() //nolint:errcheck // nothing was written to it
 	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
-		return nil, environment(err, indexRemedy(err))
+		return nil, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	for _, p := range cfg.Purposes {
 		if p.Sealed > 0 {
@@ -87,11 +87,11 @@ func (f *replayFlags) replay(ctx context.Context, cfg *config.Config, draft *aut
 	}
 	slices.SortFunc(out.sealed, func(a, b index.Seal) int { return strings.Compare(a.Purpose, b.Purpose) })
 	if out.asOf, err = x.AsOf(ctx); err != nil {
-		return nil, environment(err, indexRemedy(err))
+		return nil, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	usages, err := x.Usages(ctx, index.UsageFilter{From: out.first, To: out.last.Add(oneDay), Sealed: out.sealed})
 	if err != nil {
-		return nil, environment(err, indexRemedy(err))
+		return nil, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	out.Replayed, err = control.Replay(ctx, draft, usages)
 	return out, err

@@ -114,7 +114,7 @@ func (s *streams) dropHere(ctx context.Context, w *whichNode, text string) error
 		return ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	if err := forgetHere(ctx, indexConfig(n.cfg, n.reading)); err != nil {
-		return environment(fmt.Errorf("the key is dropped, and the index still holds what it knew of the records: %w", err),
+		return environment(fmt.Errorf("the key is dropped, and the index still holds what it knew of the records: %w", indexError(n.cfg, err)),
 			"the next start of the server takes it out, or weir lineage reindex makes the index anew")
 	}
 	return nil

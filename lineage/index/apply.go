@@ -299,7 +299,7 @@ func (w *writer) start(ctx context.Context) (err error) {
 		return nil
 	}
 	if err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	reader := lineage.NewReader(w.index.folder(), w.last.Sequence)
 	e, err := reader.Next()
@@ -327,7 +327,7 @@ func (w *writer) alone(ctx context.Context, origin string) error {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	return fmt.Errorf("%w: it has records of %s", ErrForeign, other)
 }
@@ -362,8 +362,8 @@ type newRecords struct{ n, last int64 }
 
 func (w *writer) apply(ctx context.Context, entries []lineage.Entry) (err error) {
 	defer func() {
-		if w.index.foreign(err); err != nil && !errors.Is(err, ErrForeign) {
-			err = unavailable(err)
+		if w.index.foreign(err); !errors.Is(err, ErrForeign) {
+			err = w.index.unavailable(err)
 		}
 	}()
 	tx, err := w.index.db.BeginTx(ctx, nil)

@@ -17,7 +17,7 @@ func (w *writer) built(ctx context.Context) error {
 	if !w.index.building {
 		return nil
 	}
-	return unavailable(w.index.build(ctx))
+	return w.index.unavailable(w.index.build(ctx))
 }
 
 // build sorts. A build that was cut short can be taken up again, which is why

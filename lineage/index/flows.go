@@ -53,17 +53,17 @@ func (x *Index) Flows(ctx context.Context, f FlowFilter) ([]Flow, error) {
 	}
 	flows, err := x.flowsOf(ctx, &f)
 	if err != nil || len(flows) == 0 {
-		return nil, unavailable(err)
+		return nil, x.unavailable(err)
 	}
 	tallies, err := x.sums(ctx, &f)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, x.unavailable(err)
 	}
 	var out []Flow
 	people := make(union)
 	for _, w := range flows {
 		if err := w.sum(tallies, people); err != nil {
-			return nil, unavailable(err)
+			return nil, x.unavailable(err)
 		}
 		if w.flow.Reads > 0 {
 			out = append(out, w.flow)

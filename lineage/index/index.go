@@ -27,7 +27,8 @@ var (
 	ErrFormat = errors.New("the index has another version's format")
 	// ErrReadingKey: the log's records cannot be read without its reading key.
 	ErrReadingKey = errors.New("the index needs the ledger's reading key")
-	// ErrDamaged: what the database holds is not what was written there.
+	// ErrDamaged: what the database holds is not what was written there, or cannot
+	// be read.
 	ErrDamaged = errors.New("the index is damaged")
 	// ErrUnavailable: the database cannot be read or written.
 	ErrUnavailable = errors.New("index unavailable")
@@ -91,18 +92,19 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 	if cfg.Share <= 0 || cfg.Share > 1 {
 		cfg.Share = 0.02
 	}
+	x := &Index{cfg: cfg}
 	db, err := open(cfg, anew)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, x.unavailable(err)
 	}
-	x := &Index{db: db, cfg: cfg}
+	x.db = db
 	if err := x.prepare(ctx, anew); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	if x.building && !anew {
 		// It was made anew and not brought to an end.
 		if err := x.build(ctx); err != nil {
-			return nil, errors.Join(unavailable(err), db.Close())
+			return nil, errors.Join(x.unavailable(err), db.Close())
 		}
 	}
 	return x, nil
@@ -111,27 +113,30 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 func (x *Index) prepare(ctx context.Context, anew bool) error {
 	tx, err := x.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return x.unavailable(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	if anew {
 		if err := drop(ctx, tx); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return x.unavailable(err)
 		}
 	}
 	there, err := exists(ctx, tx, x.cfg.Driver)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return x.unavailable(err)
 	}
 	if !there {
 		if err := create(ctx, tx, x.cfg.Driver, anew); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return x.unavailable(err)
 		}
 		x.building = anew
-		return tx.Commit()
+		return x.unavailable(tx.Commit())
 	}
 	var found string
 	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'format'`).Scan(&found); err != nil {
+		if err = x.unavailable(err); errors.Is(err, ErrDamaged) {
+			return err
+		}
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if found != format {
@@ -139,7 +144,7 @@ func (x *Index) prepare(ctx context.Context, anew bool) error {
 	}
 	var building int
 	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'building'`).Scan(&building); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return x.unavailable(err)
 	}
 	x.building = building > 0
 	return nil
@@ -166,23 +171,16 @@ func (x *Index) AsOf(ctx context.Context) ([]Sequence, error) {
 	}
 	rows, err := x.db.QueryContext(ctx, `SELECT name, epoch, sequence FROM origin ORDER BY name`)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, x.unavailable(err)
 	}
 	defer rows.Close() //nolint:errcheck // read to the end or given up
 	out := []Sequence{}
 	for rows.Next() {
 		var s Sequence
 		if err := rows.Scan(&s.Origin, &s.Epoch, &s.Sequence); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, x.unavailable(err)
 		}
 		out = append(out, s)
 	}
-	return out, unavailable(rows.Err())
-}
-
-func unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return out, x.unavailable(rows.Err())
 }

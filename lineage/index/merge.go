@@ -124,16 +124,16 @@ func (w *writer) settle(ctx context.Context) error {
 	}
 	tx, err := w.index.db.BeginTx(ctx, nil)
 	if err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	b := &batch{tx: tx, writer: w}
 	w.room = 1 // one step
 	if err := b.merge(ctx, w.origin); err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	if err := tx.Commit(); err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	w.settled = b.settled
 	return nil

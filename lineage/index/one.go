@@ -20,7 +20,7 @@ func (x *Index) Has(ctx context.Context, at lineage.Position, f Filter) (bool, e
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
 	case err != nil:
-		return false, unavailable(fmt.Errorf("record %s: %w", at, err))
+		return false, x.unavailable(fmt.Errorf("record %s: %w", at, err))
 	}
 	return ok, nil
 }

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -101,10 +100,7 @@ func (x *Index) Reads(ctx context.Context, f Filter, n int, after *Place) (Page,
 	}
 	q := &query{index: x, filter: &f, n: n}
 	page, err := q.page(ctx, after)
-	if err != nil && !errors.Is(err, ErrUnavailable) {
-		err = unavailable(err)
-	}
-	return page, err
+	return page, x.unavailable(err)
 }
 
 // query is one walk over records.

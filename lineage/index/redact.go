@@ -152,28 +152,28 @@ func (w *writer) purge(ctx context.Context) error {
 	}
 	conn, err := w.index.db.Conn(ctx)
 	if err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	var owed, busy, frames, done sql.NullInt64
 	if err := conn.QueryRowContext(ctx, owes).Scan(&owed); err != nil {
-		return unavailable(err)
+		return w.index.unavailable(err)
 	}
 	if owed.Int64 > 0 {
 		// It may be larger than the memory.
 		for _, s := range [...]string{`PRAGMA temp_store = FILE`, `VACUUM`, `PRAGMA temp_store = MEMORY`} {
 			if _, err := conn.ExecContext(ctx, s); err != nil {
-				return unavailable(fmt.Errorf("what an act has dropped is out of the tables and not out of the file: %w", err))
+				return w.index.unavailable(fmt.Errorf("what an act has dropped is out of the tables and not out of the file: %w", err))
 			}
 		}
 		if err := conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done); err != nil {
-			return unavailable(err)
+			return w.index.unavailable(err)
 		}
 		if busy.Int64 != 0 {
 			return nil
 		}
 		if _, err := conn.ExecContext(ctx, paid); err != nil {
-			return unavailable(err)
+			return w.index.unavailable(err)
 		}
 	}
 	w.purged = true

@@ -65,7 +65,7 @@ func (x *Index) Usages(ctx context.Context, f UsageFilter) ([]Usage, error) {
 		err = x.addDays(ctx, &f, pairs)
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, x.unavailable(err)
 	}
 	ids := make([]int64, 0, len(pairs))
 	for id, p := range pairs {
@@ -81,7 +81,7 @@ func (x *Index) Usages(ctx context.Context, f UsageFilter) ([]Usage, error) {
 		uses, known := shapes[p.shape]
 		if !known {
 			if uses, err = x.uses(ctx, p.shape); err != nil {
-				return nil, unavailable(err)
+				return nil, x.unavailable(err)
 			}
 			shapes[p.shape] = uses
 		}
