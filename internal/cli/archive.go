@@ -11,7 +11,6 @@ import (
 
 	"github.com/weir-data/weir/internal/config"
 	"github.com/weir-data/weir/lineage"
-	"github.com/weir-data/weir/lineage/index"
 	"github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/lineage/verify"
 )
@@ -112,13 +111,8 @@ func settled(ctx context.Context, cfg *config.Config, reading lineage.Sealer) (u
 	case err != nil:
 		return 0, verdict(err)
 	}
-	x, err := index.Open(ctx, indexConfig(cfg, reading))
+	asOf, err := readOn(ctx, indexConfig(cfg, reading))
 	if err != nil {
-		return 0, environment(indexError(cfg, err), indexRemedy(err))
-	}
-	err = x.CatchUp(ctx)
-	asOf, more := x.AsOf(ctx)
-	if err := errors.Join(err, more, x.Close()); err != nil {
 		return 0, environment(indexError(cfg, err), indexRemedy(err))
 	}
 	indexed := uint64(0)

@@ -96,15 +96,21 @@ func indexError(cfg *config.Config, err error) error {
 }
 
 // reindexError says what to do when an index cannot be made anew: either the log
-// cannot be read, or the database takes nothing.
+// cannot be read, or the database takes nothing, or is another.
 func reindexError(cfg *config.Config, err error) error {
 	switch {
 	case errors.Is(err, lineage.ErrReadingKey), errors.Is(err, lineage.ErrKeyMissing), errors.Is(err, lineage.ErrCorrupt), errors.Is(err, lineage.ErrForeign):
 		return ledgerError(cfg.Ledger.Folder, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, index.ErrDamaged): // with --keep, which reads on in what is there
+		return environment(indexError(cfg, err), "run weir lineage reindex without --keep: the index is made anew from the log, nothing is lost")
+	case errors.Is(err, index.ErrStranger):
+		return environment(indexError(cfg, err), "name the index's own file, or one that is not there yet: ledger.index.path in weir.yaml")
+	case errors.Is(err, index.ErrInUse):
+		return environment(indexError(cfg, err), "a weir policy diff --replay may still read it: let it end, and run this again; the index is what it was")
+	case errors.Is(err, syscall.ENOSPC):
+		return environment(indexError(cfg, err), "the disk is full: free space; an index is made beside the old one, which needs not be kept: it can be removed first")
+	case errors.Is(err, fs.ErrPermission):
 		return environment(indexError(cfg, err), placeRemedy(err, ""))
-	case cfg.Ledger.Index.Driver == index.SQLite:
-		return environment(indexError(cfg, err), "see that the disk has room; a damaged file cannot be made anew in its place: if it is the index, move it away. Then run weir lineage reindex again: nothing is lost")
 	}
 	return environment(indexError(cfg, err), "see ledger.index in weir.yaml, and run it again: nothing is lost")
 }
@@ -114,10 +120,11 @@ func (s *streams) lineageReindex() *cobra.Command {
 	var archive string
 	c := &cobra.Command{
 		Use: "reindex", Short: "Make the ledger's index anew from the log", Args: cobra.NoArgs,
-		Long: `Drops the index and reads the whole log again. The log is not changed. Of an index
-that several nodes share, run it on each of them, --keep on all but the first. Where
-segments were archived, name the archive: without it their records would be in no
-answer any more.`,
+		Long: `Reads the whole log again. The log is not changed. A file is made beside the old one,
+and takes its place when it is whole: have room for both. An index in PostgreSQL is
+dropped first; where several nodes share it, run this on each of them, --keep on all
+but the first. Where segments were archived, name the archive: without it their
+records would be in no answer any more.`,
 	}
 	keep := c.Flags().Bool("keep", false, "keep what other nodes put in; read on from where this node's part ends")
 	w.flags(c)
@@ -130,10 +137,6 @@ answer any more.`,
 			return err
 		}
 		defer n.close()
-		open := index.Anew
-		if *keep {
-			open = index.Open
-		}
 		if err := archiveThere(archive); err != nil {
 			return err
 		}
@@ -145,13 +148,12 @@ answer any more.`,
 		}
 		from := indexConfig(n.cfg, n.reading)
 		from.Archive = archive
-		x, err := open(c.Context(), from)
-		if err != nil {
-			return reindexError(n.cfg, err)
+		read := index.Rebuild
+		if *keep {
+			read = readOn
 		}
-		err = x.CatchUp(c.Context())
-		asOf, more := x.AsOf(c.Context())
-		if err := errors.Join(err, more, x.Close()); err != nil {
+		asOf, err := read(c.Context(), from)
+		if err != nil {
 			return reindexError(n.cfg, err)
 		}
 		for _, p := range asOf {
@@ -162,4 +164,15 @@ answer any more.`,
 		return nil
 	}
 	return c
+}
+
+// readOn reads the log from where the index ends.
+func readOn(ctx context.Context, cfg index.Config) ([]index.Sequence, error) {
+	x, err := index.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	err = x.CatchUp(ctx)
+	asOf, more := x.AsOf(ctx)
+	return asOf, errors.Join(err, more, x.Close())
 }

@@ -115,7 +115,7 @@ func (s *streams) dropHere(ctx context.Context, w *whichNode, text string) error
 	}
 	if err := forgetHere(ctx, indexConfig(n.cfg, n.reading)); err != nil {
 		return environment(fmt.Errorf("the key is dropped, and the index still holds what it knew of the records: %w", indexError(n.cfg, err)),
-			"the next start of the server takes it out, or weir lineage reindex makes the index anew")
+			"weir lineage reindex makes the index anew without it; where nothing is damaged, so does the next start of the server")
 	}
 	return nil
 }
@@ -123,13 +123,10 @@ func (s *streams) dropHere(ctx context.Context, w *whichNode, text string) error
 // forgetHere brings the index up to the act, which takes the records out of it.
 func forgetHere(ctx context.Context, cfg index.Config) error {
 	if cfg.Driver == index.SQLite && !isFile(cfg.Path) {
-		return nil
+		return index.RemoveUnfinished(cfg)
 	}
-	x, err := index.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	return errors.Join(x.CatchUp(ctx), x.Close())
+	_, err := readOn(ctx, cfg)
+	return err
 }
 
 const dropMutation = `mutation ($act: String!) { dropLedgerKey(act: $act) { act } }`

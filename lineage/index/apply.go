@@ -199,6 +199,10 @@ func (w *writer) close() {
 // step applies one batch and tells how many records it had.
 func (w *writer) step(ctx context.Context) (int, error) {
 	if w.reader == nil {
+		// They hold what an act may drop, and nobody would take it out of them.
+		if err := RemoveUnfinished(w.index.cfg); err != nil {
+			return 0, err
+		}
 		if err := w.start(ctx); err != nil {
 			return 0, err
 		}

@@ -22,7 +22,7 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			open := Open
 			if c.anew {
-				open = Anew
+				open = anew
 			}
 			x, err := open(b.Context(), Config{Driver: SQLite, Path: filepath.Join(b.TempDir(), "index.db")})
 			if err != nil {

@@ -61,10 +61,10 @@ func TestDamage(t *testing.T) {
 			if err := x.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if x, err = Anew(t.Context(), cfg); err != nil {
+			if _, err := Rebuild(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
-			if err := x.CatchUp(t.Context()); err != nil {
+			if x, err = Open(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
 			if _, damaged := asks(); damaged > 0 {

@@ -55,8 +55,7 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 		if err := f.Close(); err != nil {
 			return nil, err
 		}
-		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath(), RawQuery: q.Encode()}
-		db, err := sql.Open("sqlite", u.String())
+		db, err := sql.Open("sqlite", fileURL(cfg.Path, q))
 		if err != nil {
 			return nil, err
 		}
@@ -73,6 +72,11 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 	default:
 		return nil, fmt.Errorf("driver %q is neither %q nor %q", cfg.Driver, SQLite, Postgres)
 	}
+}
+
+func fileURL(path string, q url.Values) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}
+	return u.String()
 }
 
 // words fills a driver's own into a statement.
@@ -132,11 +136,14 @@ func exists(ctx context.Context, tx *sql.Tx, driver string) (bool, error) {
 	return n > 0, err
 }
 
+// ours are the tables of every format there was.
+var ours = [...]string{
+	"rollup", "cell", "flow", "chunk", "run", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
+}
+
 // drop removes our tables, for an index that is made anew.
 func drop(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range [...]string{
-		"rollup", "cell", "flow", "chunk", "run", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
-	} {
+	for _, table := range ours {
 		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
 			return err
 		}

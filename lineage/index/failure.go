@@ -13,15 +13,17 @@ import (
 
 // unavailable is an error of the database as callers know it: ErrUnavailable, and
 // ErrDamaged or the system's own where SQLite has but a number for it.
-func (x *Index) unavailable(err error) error {
+func (c *Config) unavailable(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	if cause := x.cfg.causeOf(err); cause != nil {
+	if cause := c.causeOf(err); cause != nil {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
+
+func (x *Index) unavailable(err error) error { return x.cfg.unavailable(err) }
 
 // causeOf is what SQLite does not say of an error; nil where it says enough.
 func (c *Config) causeOf(err error) error {

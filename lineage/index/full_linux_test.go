@@ -59,3 +59,23 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestRebuildWithoutRoom: a disk that has no room for a second index keeps the
+// first.
+func TestRebuildWithoutRoom(t *testing.T) {
+	folder, full := smallDisk(t)
+	cfg := Config{Driver: SQLite, Reading: reading(t), Path: filepath.Join(folder, "index.db"), Dir: t.TempDir()}
+	entries := fill(t, cfg.Dir, "node-a", seeded(t), 500)
+	if _, err := Rebuild(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	full(200_000)
+	if _, err := Rebuild(t.Context(), cfg); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%v", err)
+	}
+	alone(t, cfg.Path, "filler", "index.db")
+	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	answersAll(t, cfg, entries)
+}

@@ -30,6 +30,10 @@ var (
 	// ErrDamaged: what the database holds is not what was written there, or cannot
 	// be read.
 	ErrDamaged = errors.New("the index is damaged")
+	// ErrStranger: the file is a database of something else.
+	ErrStranger = errors.New("the file is another database")
+	// ErrInUse: another process has the file open.
+	ErrInUse = errors.New("another process has the index open")
 	// ErrUnavailable: the database cannot be read or written.
 	ErrUnavailable = errors.New("index unavailable")
 )
@@ -78,9 +82,9 @@ type Index struct {
 // closes it.
 func Open(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, false) }
 
-// Anew opens the index with nothing in it: what was there is dropped. It is
+// anew opens the index with nothing in it: what was there is dropped. It is
 // built, and answers, when [Index.CatchUp] has ended.
-func Anew(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, true) }
+func anew(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, true) }
 
 func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 	if cfg.Poll <= 0 {

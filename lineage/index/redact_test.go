@@ -109,11 +109,11 @@ func TestRedacts(t *testing.T) {
 		} else {
 			other.URL = ownSchema(t, os.Getenv("WEIR_TEST_POSTGRES"))
 		}
-		anew, err := Anew(t.Context(), other)
-		if err != nil {
+		if _, err := Rebuild(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		if err := anew.CatchUp(t.Context()); err != nil {
+		anew, err := Open(t.Context(), other)
+		if err != nil {
 			t.Fatal(err)
 		}
 		want, got := rowCounts(t, anew), rowCounts(t, x)

@@ -28,7 +28,7 @@ func TestRepeat(t *testing.T) {
 		} else {
 			other.URL = ownSchema(t, os.Getenv("WEIR_TEST_POSTGRES"))
 		}
-		copied, err := Anew(t.Context(), cfg)
+		copied, err := anew(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestBuild(t *testing.T) {
 		if err := load(t.Context(), followed, newTraffic(7, n, 5, 1, 40, 60, 300), 37, nil); err != nil {
 			t.Fatal(err)
 		}
-		built, err := Anew(t.Context(), other)
+		built, err := anew(t.Context(), other)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func contents(t *testing.T, db *sql.DB, table string) (out []string) {
 // it is opened.
 func TestCutShort(t *testing.T) {
 	drivers(t, func(t *testing.T, cfg Config) {
-		x, err := Anew(t.Context(), cfg)
+		x, err := anew(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -422,7 +422,7 @@ func scaled(t *testing.T, cfg Config, g *traffic) *Index {
 			_ = x.Close()
 		}
 	}
-	x, err := Anew(t.Context(), cfg)
+	x, err := anew(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
