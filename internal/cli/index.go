@@ -30,13 +30,13 @@ func (n *node) indexConfig() index.Config {
 
 // openIndex opens the ledger's index, and follows the log beside the server.
 func (n *node) openIndex(ctx context.Context) (*index.Index, error) {
-	x, err := index.Open(ctx, n.indexConfig())
+	x, err := index.Attach(ctx, n.indexConfig())
 	if err != nil {
 		return nil, environment(indexError(n.cfg, err), indexRemedy(err))
 	}
 	n.closing = append(n.closing, x.Close)
-	if err := x.Check(ctx); errors.Is(err, index.ErrForeign) {
-		n.log.Error("the ledger's index is of another log: questions about the ledger are refused", "error", indexError(n.cfg, err).Error(), "remedy", indexRemedy(err))
+	if err := x.Check(ctx); index.Bearable(err) {
+		n.log.Error("the ledger's index cannot be used: questions about the ledger are refused", "error", indexError(n.cfg, err).Error(), "remedy", indexRemedy(err))
 	}
 	// One that is new begins where the log does.
 	asOf, err := x.AsOf(ctx)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -59,13 +60,19 @@ func TestIndexBehind(t *testing.T) {
 	log, err := lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: reading})
 	must(t, err)
 	defer func() { must(t, log.Close()) }()
-	x, err := index.Open(t.Context(), index.Config{Driver: index.SQLite, Path: filepath.Join(t.TempDir(), "index.db"), Dir: dir, Reading: reading})
+	of := index.Config{Driver: index.SQLite, Path: filepath.Join(t.TempDir(), "index.db"), Dir: dir, Reading: reading}
+	x, err := index.Open(t.Context(), of)
 	must(t, err)
 	defer func() { must(t, x.Close()) }()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(IndexMetrics(log, x)...)
-	behind := func() float64 {
+	of.Path = filepath.Join(t.TempDir(), "index.db")
+	must(t, os.WriteFile(of.Path, []byte("what is no database"), 0o600))
+	damaged, err := index.Attach(t.Context(), of)
+	must(t, err)
+	defer func() { must(t, damaged.Close()) }()
+	behind := func(x *index.Index) float64 {
 		t.Helper()
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(IndexMetrics(log, x)...)
 		families, err := registry.Gather()
 		must(t, err)
 		if len(families) != 1 || families[0].GetName() != "weir_ledger_index_behind" {
@@ -79,11 +86,14 @@ func TestIndexBehind(t *testing.T) {
 			must(t, err)
 			must(t, ticket.Wait(t.Context(), lineage.Synced))
 		}
-		if got := behind(); got < 3 {
+		if got := behind(x); got < 3 {
 			t.Errorf("round %d: %v behind after three records", round, got)
 		}
 		must(t, x.CatchUp(t.Context()))
-		if got := behind(); got != 0 {
+		if got := behind(damaged); got != float64(3*round) {
+			t.Errorf("round %d: %v behind of an index that cannot be read", round, got)
+		}
+		if got := behind(x); got != 0 {
 			t.Errorf("round %d: %v behind when all are read", round, got)
 		}
 	}

@@ -252,7 +252,7 @@ func droppedBy(e *lineage.Entry) (lineage.KeyName, bool) {
 }
 
 // Check tells whether the index stands on this log; ErrForeign when it does not.
-// From then on it answers nothing, until it does.
+// From then on it answers nothing, until it does. It does not go beside Run.
 func (x *Index) Check(ctx context.Context) error {
 	w := newWriter(x)
 	defer w.close()
@@ -267,11 +267,11 @@ func (x *Index) foreign(err error) {
 	}
 }
 
-// ours is the error of every question to an index of another log: what it says
-// of this node's positions was never in this log.
+// ours is the error of every question to an index of another log, as what it says
+// of this node's positions was never in this log, and to one without its tables.
 func (x *Index) ours() error {
 	if err := x.refused.Load(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, *err)
+		return x.unavailable(*err)
 	}
 	return nil
 }
@@ -284,6 +284,9 @@ func (w *writer) start(ctx context.Context) (err error) {
 			w.index.refused.Store(nil)
 		}
 	}()
+	if err := w.index.ready(ctx); err != nil {
+		return err
+	}
 	origin, err := firstOrigin(w.index.folder())
 	if err != nil {
 		return err

@@ -79,3 +79,28 @@ func TestRebuildWithoutRoom(t *testing.T) {
 	}
 	answersAll(t, cfg, entries)
 }
+
+// TestAttachWithoutRoom: an index that had no room answers when there is some.
+func TestAttachWithoutRoom(t *testing.T) {
+	folder, full := smallDisk(t)
+	cfg := Config{Driver: SQLite, Reading: reading(t), Path: filepath.Join(folder, "index.db"), Dir: t.TempDir()}
+	entries := fill(t, cfg.Dir, "node-a", seeded(t), 100)
+	full(8192)
+	x, err := Attach(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Reads(t.Context(), Filter{}, 10, nil); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	compareAnswers(t, x, seeded(t), entries)
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+}

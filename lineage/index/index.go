@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/weir-data/weir/lineage"
@@ -74,19 +75,59 @@ type Index struct {
 	origins sync.Map // names by id
 	reached atomic.Uint64
 	refused atomic.Pointer[error] // why the index answers nothing; nil while it does
+	prepared bool                  // the tables are there; for whoever reads the log
 	// building is that records go in without their orders, see build.go.
 	building bool
 }
 
 // Open opens the index and makes its tables in an empty database. The caller
 // closes it.
-func Open(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, false) }
+func Open(ctx context.Context, cfg Config) (*Index, error) {
+	x, err := connect(cfg, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.ready(ctx); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// Attach opens the index for a node that serves with it or without. One that is
+// damaged, or has no room, is no error: it answers nothing, [Index.Check] says why,
+// and [Index.Run] tries it again.
+func Attach(ctx context.Context, cfg Config) (*Index, error) {
+	x, err := connect(cfg, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.ready(ctx); err != nil && !Bearable(err) {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// Bearable is whether a node can serve while its index has an error: nothing that
+// was said wrongly at its start is.
+func Bearable(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrForeign) || errors.Is(err, syscall.ENOSPC)
+}
 
 // anew opens the index with nothing in it: what was there is dropped. It is
 // built, and answers, when [Index.CatchUp] has ended.
-func anew(ctx context.Context, cfg Config) (*Index, error) { return openIndex(ctx, cfg, true) }
+func anew(ctx context.Context, cfg Config) (*Index, error) {
+	x, err := connect(cfg, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.prepare(ctx, true); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	x.prepared = true
+	return x, nil
+}
 
-func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
+func connect(cfg Config, building bool) (*Index, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = 100 * time.Millisecond
 	}
@@ -96,22 +137,34 @@ func openIndex(ctx context.Context, cfg Config, anew bool) (*Index, error) {
 	if cfg.Share <= 0 || cfg.Share > 1 {
 		cfg.Share = 0.02
 	}
-	x := &Index{cfg: cfg}
-	db, err := open(cfg, anew)
+	db, err := open(cfg, building)
 	if err != nil {
-		return nil, x.unavailable(err)
+		return nil, cfg.unavailable(err)
 	}
-	x.db = db
-	if err := x.prepare(ctx, anew); err != nil {
-		return nil, errors.Join(err, db.Close())
+	return &Index{db: db, cfg: cfg}, nil
+}
+
+// ready sees to the tables, once. Until it has, the index answers nothing.
+func (x *Index) ready(ctx context.Context) (err error) {
+	if x.prepared {
+		return nil
 	}
-	if x.building && !anew {
+	defer func() {
+		if err != nil {
+			x.refused.Store(&err)
+		}
+	}()
+	if err := x.prepare(ctx, false); err != nil {
+		return err
+	}
+	if x.building {
 		// It was made anew and not brought to an end.
 		if err := x.build(ctx); err != nil {
-			return nil, errors.Join(x.unavailable(err), db.Close())
+			return x.unavailable(err)
 		}
 	}
-	return x, nil
+	x.prepared = true
+	return nil
 }
 
 func (x *Index) prepare(ctx context.Context, anew bool) error {

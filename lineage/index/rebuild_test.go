@@ -337,3 +337,54 @@ func TestRebuildForgets(t *testing.T) {
 	forgotten(t, cfg.Path, redacted, open)
 	noTraces(t, cfg.Path, redacted, open, traces)
 }
+
+// TestAttach: a damaged index is there, answers nothing and says why, and one of
+// another version is refused.
+func TestAttach(t *testing.T) {
+	for _, how := range spoilt {
+		cfg, _ := closed(t, 100)
+		spoil(t, cfg.Path, how)
+		x, err := Attach(t.Context(), cfg)
+		if err != nil {
+			t.Errorf("%s: %v", how, err)
+			continue
+		}
+		_, asOf := x.AsOf(t.Context())
+		_, reads := x.Reads(t.Context(), Filter{}, 10, nil)
+		_, has := x.Has(t.Context(), lineage.Position{Origin: "node-a", Epoch: 1, Sequence: 1}, Filter{})
+		_, flows := x.Flows(t.Context(), FlowFilter{Department: departments[0]})
+		_, usages := x.Usages(t.Context(), UsageFilter{From: start, To: start.AddDate(0, 0, 9)})
+		for what, err := range map[string]error{
+			"asOf": asOf, "reads": reads, "has": has, "flows": flows, "usages": usages, "check": x.Check(t.Context()), "run": x.Run(t.Context()),
+		} {
+			if !errors.Is(err, ErrDamaged) || !errors.Is(err, ErrUnavailable) || !Bearable(err) {
+				t.Errorf("%s, %s: %v", how, what, err)
+			}
+		}
+		if x.Reached() != 0 {
+			t.Errorf("%s: it has reached %d", how, x.Reached())
+		}
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	cfg, entries := closed(t, 10)
+	x, err := Attach(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareAnswers(t, x, seeded(t), slices.Clone(entries))
+	if _, err := x.db.ExecContext(t.Context(), `UPDATE meta SET value = '0'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Attach(t.Context(), cfg); !errors.Is(err, ErrFormat) {
+		t.Errorf("another format: %v", err)
+	}
+	cfg.Path = filepath.Join(t.TempDir(), "none", "index.db")
+	if _, err := Attach(t.Context(), cfg); err == nil || Bearable(err) {
+		t.Errorf("no folder: %v", err)
+	}
+}
