@@ -36,10 +36,14 @@ func copyTree(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
-// truncate cuts a file at an offset: truncate FILE OFFSET.
+// truncate cuts a file at an offset, counted from the end of what is not zero where
+// it is negative: truncate FILE OFFSET.
 func truncate(ts *testscript.TestScript, _ bool, args []string) {
 	at, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
+	if at < 0 {
+		at += int64(len(strings.TrimRight(ts.ReadFile(args[0]), "\x00")))
+	}
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), at))
 }
 

@@ -39,14 +39,27 @@ func (n *node) openLedger(ring *keyring.Ring) (*lineage.Log, error) {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, log.Close)
-	if log.Recovery().RingTaken {
-		n.log.Warn("the ledger did not say which key ring keyed it, and takes this one for it from now on", "ledger", n.cfg.Ledger.Folder, "keys", n.cfg.Keys)
-	}
+	n.tellRecovery(log.Recovery())
 	if n.tree, err = openTree(n.cfg, log, n.reading, n.log); err != nil {
 		return nil, ledgerError(n.cfg.Ledger.Folder, err)
 	}
 	n.closing = append(n.closing, n.tree.Close)
 	return log, n.openReplica(log)
+}
+
+// tellRecovery logs what the log found of the run before: nothing is repaired in
+// silence.
+func (n *node) tellRecovery(r lineage.Recovery) {
+	if r.RingTaken {
+		n.log.Warn("the ledger did not say which key ring keyed it, and takes this one for it from now on", "ledger", n.cfg.Ledger.Folder, "keys", n.cfg.Keys)
+	}
+	switch {
+	case r.Bytes > 0:
+		n.log.Warn("the run before ended in the middle of a write of the ledger, which was cut off and is kept",
+			"file", r.File, "offset", r.Offset, "bytes", r.Bytes, "kept", r.Kept, "last", r.Last.String())
+	case !r.Clean:
+		n.log.Warn("the run before did not close the ledger; all that it wrote is whole", "last", r.Last.String())
+	}
 }
 
 // openReplica begins to keep the log on a second machine, where one is named.
