@@ -69,12 +69,12 @@ func (x *Index) folder() lineage.Folder {
 // Index is an open index. Its queries are safe for concurrent use, also beside
 // [Index.Run].
 type Index struct {
-	db      *sql.DB
-	cfg     Config
-	applied notice
-	origins sync.Map // names by id
-	reached atomic.Uint64
-	refused atomic.Pointer[error] // why the index answers nothing; nil while it does
+	db       *sql.DB
+	cfg      Config
+	applied  notice
+	origins  sync.Map // names by id
+	reached  atomic.Uint64
+	refused  atomic.Pointer[error] // why the index answers nothing; nil while it does
 	prepared bool                  // the tables are there; for whoever reads the log
 	// building is that records go in without their orders, see build.go.
 	building bool

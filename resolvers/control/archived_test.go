@@ -22,10 +22,6 @@ import (
 func archivedLedger(t *testing.T) (control.Lineage, *ledger) {
 	t.Helper()
 	cfg, l := newLedger(t)
-	key, err := tree.CreateKey(t.TempDir()+"/key", "node-a")
-	if err != nil {
-		t.Fatal(err)
-	}
 	start := func(proven uint64) (*lineage.Log, *tree.Ledger) {
 		log, err := lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }})
 		if err != nil {
@@ -35,7 +31,7 @@ func archivedLedger(t *testing.T) (control.Lineage, *ledger) {
 		if proven <= 8 {
 			l.add(t, "c-1", "counter-office", "registration", nil, nil)
 		}
-		led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
+		led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: l.key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

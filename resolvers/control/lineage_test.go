@@ -15,6 +15,7 @@ import (
 	"github.com/weir-data/weir/internal/keyring"
 	"github.com/weir-data/weir/lineage"
 	"github.com/weir-data/weir/lineage/index"
+	tree "github.com/weir-data/weir/lineage/ledger"
 	"github.com/weir-data/weir/resolvers"
 	"github.com/weir-data/weir/resolvers/control"
 	"github.com/weir-data/weir/schema"
@@ -26,6 +27,7 @@ type ledger struct {
 	clock time.Time
 	log   *lineage.Log
 	dir   string
+	key   *tree.Key // of the tree behind the log
 	index *index.Index
 }
 
@@ -46,6 +48,17 @@ func newLedger(t *testing.T) (control.Lineage, *ledger) {
 	l := &ledger{ring: ring, clock: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	l.log, err = lineage.Open(lineage.Config{Dir: dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.key, err = tree.CreateKey(t.TempDir()+"/key", "node-a"); err != nil {
+		t.Fatal(err)
+	}
+	// The tree is there before the first record, as a node makes it.
+	led, err := tree.Open(tree.Config{Dir: dir, Source: l.log, Key: l.key, Reading: l.reading()})
+	if err == nil {
+		err = led.Close()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

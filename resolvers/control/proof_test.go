@@ -37,7 +37,7 @@ func person(subject, id string) *resolvers.Request {
 
 // proving adds the 6th record, of 300 persons, the mother among them, the 7th, across
 // two departments, and a real ledger over all.
-func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
+func proving(t *testing.T) (control.Lineage, *ledger) {
 	t.Helper()
 	cfg, l := newLedger(t)
 	log, err := lineage.Open(lineage.Config{Dir: l.dir, Origin: "node-a", Reading: l.reading(), Clock: func() time.Time { return l.clock }})
@@ -58,11 +58,7 @@ func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 	if err := l.index.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	key, err := tree.CreateKey(t.TempDir()+"/key", "node-a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
+	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: l.key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +73,7 @@ func proving(t *testing.T) (control.Lineage, *ledger, *tree.Key) {
 			t.Fatalf("%+v", led.Stats())
 		}
 	}
-	return cfg, l, key
+	return cfg, l
 }
 
 func proofOf(t *testing.T, e *control.Executor, req *resolvers.Request, receipt string) given {
@@ -92,7 +88,7 @@ func proofOf(t *testing.T, e *control.Executor, req *resolvers.Request, receipt 
 // TestProofForThePerson: whoever a record is about gets the proof that there is
 // one, and the node's signed word on what it says of him; nothing else of it.
 func TestProofForThePerson(t *testing.T) {
-	cfg, l, key := proving(t)
+	cfg, l := proving(t)
 	e := newExecutor(t, control.Config{Lineage: cfg})
 	for name, test := range map[string]struct {
 		req     *resolvers.Request
@@ -120,7 +116,7 @@ func TestProofForThePerson(t *testing.T) {
 			if !got.Signed || !got.Included || got.Opened {
 				t.Errorf("%+v", got)
 			}
-			p, err := verify.CheckProof([]byte(got.Proof), key.Public(), nil)
+			p, err := verify.CheckProof([]byte(got.Proof), l.key.Public(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +153,7 @@ func TestProofForThePerson(t *testing.T) {
 					t.Fatalf("%s: nothing changed", what)
 				}
 				var tampered *verify.TamperError
-				if _, err := verify.CheckProof([]byte(bad), key.Public(), nil); !errors.As(err, &tampered) {
+				if _, err := verify.CheckProof([]byte(bad), l.key.Public(), nil); !errors.As(err, &tampered) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
@@ -168,13 +164,13 @@ func TestProofForThePerson(t *testing.T) {
 // TestWholeProof: the reader himself and auditors get the record opened; the tags
 // of a record with many stay closed in it, and are bound by it all the same.
 func TestWholeProof(t *testing.T) {
-	cfg, l, key := proving(t)
+	cfg, l := proving(t)
 	e := newExecutor(t, control.Config{Lineage: cfg})
 	own := reader("guest", "")
 	own.Subject.ID = "c-1"
 	for name, req := range map[string]*resolvers.Request{"his own": own, "an auditor": auditor()} {
 		got := proofOf(t, e, req, "node-a/2/6").Receipt
-		p, err := verify.CheckProof([]byte(got.Proof), key.Public(), nil)
+		p, err := verify.CheckProof([]byte(got.Proof), l.key.Public(), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -191,11 +187,11 @@ func TestWholeProof(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := verify.CheckProof(append(bad, '\n'), key.Public(), nil); err == nil {
+		if _, err := verify.CheckProof(append(bad, '\n'), l.key.Public(), nil); err == nil {
 			t.Errorf("%s: a proof without the frame of its tags holds", name)
 		}
 	}
-	if _, err := verify.Folder(t.Context(), l.dir, verify.Options{Key: key.Public()}); err != nil {
+	if _, err := verify.Folder(t.Context(), l.dir, verify.Options{Key: l.key.Public()}); err != nil {
 		t.Error(err)
 	}
 }
@@ -203,7 +199,7 @@ func TestWholeProof(t *testing.T) {
 // TestSealedEverywhere: until its date a sealed read is in no list, count or
 // proof of anybody but auditors, who see until when; then it is in all.
 func TestSealedEverywhere(t *testing.T) {
-	cfg, _, _ := proving(t)
+	cfg, _ := proving(t)
 	officer := reader("guest", "")
 	officer.Subject.ID = "o-1"
 	const sealed = "node-a/1/2"

@@ -22,11 +22,7 @@ func TestReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := tree.CreateKey(t.TempDir()+"/key", "node-a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
+	led, err := tree.Open(tree.Config{Dir: l.dir, Source: log, Key: l.key, Reading: l.reading(), CheckpointEvery: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +55,7 @@ func TestReceipt(t *testing.T) {
 		if err := json.Unmarshal([]byte(good(t, e, req, query)), &out); err != nil {
 			t.Fatal(err)
 		}
-		p, err := verify.CheckProof([]byte(out.Receipt.Proof), key.Public(), nil)
+		p, err := verify.CheckProof([]byte(out.Receipt.Proof), l.key.Public(), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
