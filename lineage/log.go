@@ -146,8 +146,8 @@ type Stats struct {
 // Open takes the folder, recovers what a crash left, and begins a new epoch,
 // which is on disk before Open returns. It refuses a folder that another process
 // holds (ErrLocked), that holds another log or other files (ErrForeign), that
-// another key ring keyed (ErrRing), or that is damaged (a *CorruptError); it repairs nothing but an unfinished last write,
-// see [Log.Recovery].
+// another key ring keyed (ErrRing), or that is damaged (a *CorruptError); it
+// repairs nothing but an unfinished last write, see [Log.Recovery].
 func Open(config Config) (*Log, error) {
 	config, err := config.withDefaults()
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/weir-data/weir/lineage"
 )
 
 // longestWait is how long Rebuild waits for others to close the file that it
@@ -183,7 +184,7 @@ func replace(ctx context.Context, with, path string, wait time.Duration) error {
 	if err := os.Rename(with, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return lineage.OS().SyncDir(filepath.Dir(path)) // the new name lasts through a power cut
 }
 
 // foldAlone folds a file that is about to go, so that it is whole whenever this is
@@ -232,16 +233,4 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir makes the new name last through a power cut.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // a directory cannot be opened for this there
-	}
-	d, err := os.Open(dir) //nolint:gosec // as above
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
