@@ -78,6 +78,9 @@ type Config struct {
 	Log *slog.Logger
 	// step is told each named step, for tests that end the process there.
 	step func(string)
+	// patience is how long a batch may wait for a checkpoint before that is told
+	// in the log. Default 30 s, ten checkpoints, or what witnesses may take.
+	patience time.Duration
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -95,6 +98,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Witnesses.Timeout <= 0 {
 		c.Witnesses.Timeout = 5 * time.Second
+	}
+	if c.patience <= 0 {
+		c.patience = max(30*time.Second, 10*(c.CheckpointEvery+c.Witnesses.Timeout))
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -140,6 +146,7 @@ type Ledger struct {
 	carry  []tlog.Hash // leaves of frames that were read and are in no batch yet
 	beat   time.Time   // of the last batch
 	lost   bool        // an attempt failed; the rest is to be found anew
+	late   bool        // it was told that checkpoints are not made
 
 	mu    sync.Mutex
 	stats Stats
@@ -154,8 +161,9 @@ type Ledger struct {
 
 // span is the last sequence of the batches up to a size of the tree.
 type span struct {
-	size int64
-	last uint64
+	size  int64
+	last  uint64
+	since time.Time // when the newest of them was added
 }
 
 // Open takes up the tree where it was left, or begins it, and builds it in the
@@ -253,7 +261,7 @@ func (l *Ledger) resume() error {
 	l.frames = lineage.NewFrames(l.config.Dir, last.Last)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ends = []span{{size, last.Last}}
+	l.ends = []span{{size: size, last: last.Last}}
 	l.stats.Batches, l.stats.Committed = size, last.Last
 	return nil
 }
@@ -275,6 +283,7 @@ func (l *Ledger) run() {
 		err := l.build()
 		l.note(err)
 		l.look()
+		l.hurry()
 		timer.Reset(l.until(time.Since(start)))
 		if closing {
 			return
@@ -396,63 +405,12 @@ func (l *Ledger) add(b Batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Batches, l.stats.Committed = l.size, b.Last
-	l.ends = append(l.ends, span{l.size, b.Last})
+	l.ends = append(l.ends, span{l.size, b.Last, time.Now()})
 	return nil
 }
 
 // addTimeout bounds one attempt.
 const addTimeout = 30 * time.Second
-
-// note counts an attempt and tells when things change for the worse or better.
-func (l *Ledger) note(err error) {
-	l.mu.Lock()
-	was := l.stats.Working
-	l.stats.Working = err == nil
-	if err != nil {
-		l.stats.Failures++
-	}
-	l.mu.Unlock()
-	switch {
-	case err != nil && was:
-		l.config.Log.Error("the ledger behind the log fails; answers go on, their proofs wait", "error", err.Error())
-	case err == nil && !was:
-		l.config.Log.Warn("the ledger behind the log works again")
-	}
-}
-
-// look finds what the newest checkpoint covers.
-func (l *Ledger) look() {
-	path := filepath.Join(l.files.dir, "checkpoint")
-	info, err := os.Stat(path)
-	if err != nil {
-		return
-	}
-	l.mu.Lock()
-	waiting := len(l.ends) > 1 || !info.ModTime().Equal(l.stats.Checkpoint)
-	l.mu.Unlock()
-	if !waiting {
-		return
-	}
-	if now := time.Now(); info.ModTime().After(now.Add(time.Second)) {
-		// The clock went back. The storage waits for the file's age before it
-		// makes the next checkpoint, and would wait as long as the jump.
-		_ = os.Chtimes(path, now.Add(-time.Hour), now.Add(-time.Hour))
-	}
-	_, head, err := l.files.checkpoint(l.check)
-	if err != nil {
-		l.note(err)
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Checkpoint = info.ModTime()
-	for len(l.ends) > 1 && l.ends[1].size <= head.N {
-		l.ends = l.ends[:copy(l.ends, l.ends[1:])]
-	}
-	if l.ends[0].size <= head.N {
-		l.stats.Proven = l.ends[0].last
-	}
-}
 
 // Stats gives the figures of this moment.
 func (l *Ledger) Stats() Stats {

@@ -3,14 +3,12 @@ package ledger
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -238,9 +236,9 @@ func TestWitnessFindsRollback(t *testing.T) {
 	dir := filepath.Join(base, "ledger")
 	key := ledgerKey(t, dir)
 	regulator := newWatcher(t, "regulator", key.Public())
-	var log bytes.Buffer
+	var log told
 	config := func(_ *lineage.Config, c *Config) {
-		c.Key, c.Witnesses.List, c.Log = key, []Witness{regulator.asWitness()}, logger(&log)
+		c.Key, c.Witnesses.List, c.Log = key, []Witness{regulator.asWitness()}, log.logger()
 	}
 	n := open(t, dir, config)
 	n.proven(n.append(10))
@@ -302,20 +300,4 @@ func TestWitnessesRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-// logger writes where several goroutines may.
-func logger(to *bytes.Buffer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(&lockedWriter{to: to}, nil))
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	to *bytes.Buffer
-}
-
-func (w *lockedWriter) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.to.Write(b)
 }
