@@ -104,7 +104,7 @@ func reindexError(cfg *config.Config, err error) error {
 	case errors.Is(err, index.ErrDamaged): // with --keep, which reads on in what is there
 		return environment(indexError(cfg, err), "run weir lineage reindex without --keep: the index is made anew from the log, nothing is lost")
 	case errors.Is(err, index.ErrStranger):
-		return environment(indexError(cfg, err), "name the index's own file, or one that is not there yet: ledger.index.path in weir.yaml")
+		return environment(indexError(cfg, err), "name the index's own file, or one that is not there yet: ledger.index.path in weir.yaml. Where it is the index, and damaged, remove it: nothing is lost")
 	case errors.Is(err, index.ErrInUse):
 		return environment(indexError(cfg, err), "a weir policy diff --replay may still read it: let it end, and run this again; the index is what it was")
 	case errors.Is(err, syscall.ENOSPC):

@@ -21,10 +21,12 @@ func spoil(t *testing.T, path, how string) {
 	}
 	const page = 4096
 	switch how {
-	case "it is no database":
+	case noDatabase:
 		b = bytes.Repeat([]byte("no database "), page)
 	case "the end is missing":
 		b = b[:2*page]
+	case "it is zeros":
+		b = make([]byte, page)
 	case "pages are others":
 		for at := page; at < len(b); at++ {
 			b[at] = 0xff
@@ -37,7 +39,9 @@ func spoil(t *testing.T, path, how string) {
 	}
 }
 
-var spoilt = []string{"it is no database", "the end is missing", "pages are others", "the first page is empty"}
+const noDatabase = "it is no database"
+
+var spoilt = []string{noDatabase, "it is zeros", "the end is missing", "pages are others", "the first page is empty"}
 
 // TestUnreadable: whatever of a file SQLite cannot read, opening it, asking it and
 // going on say that it is damaged.

@@ -31,8 +31,8 @@ var (
 	// ErrDamaged: what the database holds is not what was written there, or cannot
 	// be read.
 	ErrDamaged = errors.New("the index is damaged")
-	// ErrStranger: the file is a database of something else.
-	ErrStranger = errors.New("the file is another database")
+	// ErrStranger: the file is another database, or none.
+	ErrStranger = errors.New("the file is not the index")
 	// ErrInUse: another process has the file open.
 	ErrInUse = errors.New("another process has the index open")
 	// ErrUnavailable: the database cannot be read or written.

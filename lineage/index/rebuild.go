@@ -1,10 +1,12 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -27,8 +29,8 @@ const longestWait = time.Minute
 //
 // A file is made beside the one that is there and takes its place when it is whole:
 // whatever ends it before then, the index is what it was. One that is damaged is
-// replaced as well, another database is not: that is ErrStranger. In PostgreSQL
-// what was there is dropped first.
+// replaced as well, anything else is not: that is ErrStranger. In PostgreSQL what
+// was there is dropped first.
 func Rebuild(ctx context.Context, cfg Config) ([]Sequence, error) {
 	return rebuild(ctx, cfg, longestWait)
 }
@@ -129,10 +131,32 @@ func replaceable(ctx context.Context, c *Config, path string) error {
 		return c.unavailable(fmt.Errorf("%w: it is no file", ErrStranger))
 	}
 	err = c.unavailable(onlyOurs(ctx, path))
-	if errors.Is(err, ErrDamaged) {
-		return nil
+	if !errors.Is(err, ErrDamaged) {
+		return err
 	}
-	return err
+	return c.unavailable(begun(path))
+}
+
+// begun refuses a file that does not begin as SQLite's do: a key, a configuration.
+// An index whose first bytes are damaged cannot be told from it. Nothing is lost
+// with zeros, which is what a power cut leaves of a new file.
+func begun(path string) error {
+	f, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	const magic = "SQLite format 3\x00"
+	first := make([]byte, len(magic))
+	if n, err := io.ReadFull(f, first); errors.Is(err, io.ErrUnexpectedEOF) {
+		first = first[:n]
+	} else if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(first) != magic && len(bytes.Trim(first, "\x00")) > 0 {
+		return fmt.Errorf("%w: it is no database", ErrStranger)
+	}
+	return nil
 }
 
 // onlyOurs finds tables in a file that no index has.

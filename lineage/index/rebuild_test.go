@@ -184,9 +184,13 @@ func TestReplaceFolds(t *testing.T) {
 	answersAll(t, cfg, entries)
 }
 
-// TestRebuildReplaces: an index that SQLite cannot read is replaced.
+// TestRebuildReplaces: an index that SQLite cannot read is replaced, where it may
+// be one at all.
 func TestRebuildReplaces(t *testing.T) {
 	for _, how := range spoilt {
+		if how == noDatabase {
+			continue
+		}
 		cfg, entries := closed(t, 200)
 		spoil(t, cfg.Path, how)
 		if _, err := Rebuild(t.Context(), cfg); err != nil {
@@ -247,6 +251,19 @@ func TestRebuildLeavesStrangers(t *testing.T) {
 	}
 	if _, err := Rebuild(t.Context(), cfg); !errors.Is(err, ErrStranger) {
 		t.Errorf("a folder: %v", err)
+	}
+	for _, text := range []string{"mode: demo", "# A configuration of more bytes than a database begins with.\nmode: demo\n", "SQLite format 3?", "\x00\x00a"} {
+		cfg.Path = filepath.Join(t.TempDir(), "weir.yaml")
+		if err := os.WriteFile(cfg.Path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Rebuild(t.Context(), cfg); !errors.Is(err, ErrStranger) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if now, err := os.ReadFile(cfg.Path); err != nil || string(now) != text {
+			t.Errorf("%q became %q, %v", text, now, err)
+		}
+		alone(t, cfg.Path, "weir.yaml")
 	}
 }
 
