@@ -103,6 +103,8 @@ func reindexError(cfg *config.Config, err error) error {
 		return ledgerError(cfg.Ledger.Folder, err)
 	case errors.Is(err, index.ErrDamaged): // with --keep, which reads on in what is there
 		return environment(indexError(cfg, err), "run weir lineage reindex without --keep: the index is made anew from the log, nothing is lost")
+	case errors.Is(err, index.ErrStranger) && cfg.Ledger.Index.Driver == index.Postgres:
+		return environment(indexError(cfg, err), "name the index's own database, or a schema of its own in it (search_path): ledger.index.url in weir.yaml")
 	case errors.Is(err, index.ErrStranger):
 		return environment(indexError(cfg, err), "name the index's own file, or one that is not there yet: ledger.index.path in weir.yaml. Where it is the index, and damaged, remove it: nothing is lost")
 	case errors.Is(err, index.ErrInUse):

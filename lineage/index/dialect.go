@@ -141,12 +141,56 @@ var ours = [...]string{
 	"rollup", "cell", "flow", "chunk", "run", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
 }
 
-// drop removes our tables, for an index that is made anew.
-func drop(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range ours {
-		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
+// drop removes our tables, for an index that is made anew. In PostgreSQL their names
+// are common ones, and the database may be one that was named by mistake: it is
+// ErrStranger where they are not an index's. Nothing of other schemas is looked at,
+// which a search path would lead to.
+func drop(ctx context.Context, tx *sql.Tx, driver string) error {
+	within := ""
+	if driver == Postgres {
+		var schema sql.NullString
+		if err := tx.QueryRowContext(ctx, `SELECT quote_ident(current_schema())`).Scan(&schema); err != nil {
 			return err
 		}
+		if !schema.Valid {
+			return errors.New("the account's search path names no schema that is there")
+		}
+		if err := onlyOursThere(ctx, tx); err != nil {
+			return err
+		}
+		within = schema.String + "."
+	}
+	for _, table := range ours {
+		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+within+table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyOursThere finds tables of a PostgreSQL schema that have our names and belong to
+// no index.
+func onlyOursThere(ctx context.Context, tx *sql.Tx) error {
+	var table string
+	err := tx.QueryRowContext(ctx, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1) ORDER BY tablename LIMIT 1`, ours[:]).Scan(&table)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var columns, formats int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = 'meta' AND column_name IN ('name', 'value') AND data_type = 'text'`).Scan(&columns); err != nil {
+		return err
+	}
+	if columns == 2 {
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'format'`).Scan(&formats); err != nil {
+			return err
+		}
+	}
+	if formats != 1 {
+		return fmt.Errorf("%w: it has a table %q of something else", ErrStranger, table)
 	}
 	return nil
 }

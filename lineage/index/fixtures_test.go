@@ -28,15 +28,21 @@ func drivers(t *testing.T, run func(t *testing.T, cfg Config)) {
 		run(t, Config{Driver: SQLite, Reading: reading(t), Path: filepath.Join(t.TempDir(), "index.db")})
 	})
 	t.Run(Postgres, func(t *testing.T) {
-		server := os.Getenv("WEIR_TEST_POSTGRES")
-		if server == "" {
-			if os.Getenv("WEIR_REQUIRE_DB") != "" {
-				t.Fatal("WEIR_TEST_POSTGRES is not set")
-			}
-			t.Skip("SKIPPED: WEIR_TEST_POSTGRES is not set; make test starts a server")
-		}
-		run(t, Config{Driver: Postgres, Reading: reading(t), URL: ownSchema(t, server)})
+		run(t, Config{Driver: Postgres, Reading: reading(t), URL: ownSchema(t, postgres(t))})
 	})
+}
+
+// postgres is the URL of the tests' server.
+func postgres(t *testing.T) string {
+	t.Helper()
+	server := os.Getenv("WEIR_TEST_POSTGRES")
+	if server == "" {
+		if os.Getenv("WEIR_REQUIRE_DB") != "" {
+			t.Fatal("WEIR_TEST_POSTGRES is not set")
+		}
+		t.Skip("SKIPPED: WEIR_TEST_POSTGRES is not set; make test starts a server")
+	}
+	return server
 }
 
 // ownSchema makes a schema of this test's own and gives a URL that leads there.

@@ -31,8 +31,9 @@ var (
 	// ErrDamaged: what the database holds is not what was written there, or cannot
 	// be read.
 	ErrDamaged = errors.New("the index is damaged")
-	// ErrStranger: the file is another database, or none.
-	ErrStranger = errors.New("the file is not the index")
+	// ErrStranger: the file is another database, or none; the schema of the database
+	// has tables of somebody else.
+	ErrStranger = errors.New("what is there is not the index")
 	// ErrInUse: another process has the file open.
 	ErrInUse = errors.New("another process has the index open")
 	// ErrUnavailable: the database cannot be read or written.
@@ -174,7 +175,7 @@ func (x *Index) prepare(ctx context.Context, anew bool) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	if anew {
-		if err := drop(ctx, tx); err != nil {
+		if err := drop(ctx, tx, x.cfg.Driver); err != nil {
 			return x.unavailable(err)
 		}
 	}
