@@ -84,6 +84,9 @@ func indexRemedy(err error) string {
 	if errors.Is(err, index.ErrForeign) || errors.Is(err, index.ErrFormat) || errors.Is(err, index.ErrDamaged) {
 		return "stop the server and run weir lineage reindex: the index is made anew from the log, nothing is lost"
 	}
+	if errors.Is(err, index.ErrStranger) {
+		return "ledger.index in weir.yaml must name the index's own file, or one that is not there yet; in PostgreSQL a schema of its own. A file that is the index, and damaged, can be removed: nothing is lost"
+	}
 	return placeRemedy(err, "see ledger.index in weir.yaml")
 }
 
@@ -103,10 +106,8 @@ func reindexError(cfg *config.Config, err error) error {
 		return ledgerError(cfg.Ledger.Folder, err)
 	case errors.Is(err, index.ErrDamaged): // with --keep, which reads on in what is there
 		return environment(indexError(cfg, err), "run weir lineage reindex without --keep: the index is made anew from the log, nothing is lost")
-	case errors.Is(err, index.ErrStranger) && cfg.Ledger.Index.Driver == index.Postgres:
-		return environment(indexError(cfg, err), "name the index's own database, or a schema of its own in it (search_path): ledger.index.url in weir.yaml")
 	case errors.Is(err, index.ErrStranger):
-		return environment(indexError(cfg, err), "name the index's own file, or one that is not there yet: ledger.index.path in weir.yaml. Where it is the index, and damaged, remove it: nothing is lost")
+		return environment(indexError(cfg, err), indexRemedy(err))
 	case errors.Is(err, index.ErrInUse):
 		return environment(indexError(cfg, err), "a weir policy diff --replay may still read it: let it end, and run this again; the index is what it was")
 	case errors.Is(err, syscall.ENOSPC):

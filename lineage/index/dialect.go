@@ -141,10 +141,8 @@ var ours = [...]string{
 	"rollup", "cell", "flow", "chunk", "run", "person_new", "person", "record", "tally", "pair", "shape_use", "shape", "context", "reader", "origin", "meta",
 }
 
-// drop removes our tables, for an index that is made anew. In PostgreSQL their names
-// are common ones, and the database may be one that was named by mistake: it is
-// ErrStranger where they are not an index's. Nothing of other schemas is looked at,
-// which a search path would lead to.
+// drop removes our tables, for an index that is made anew. Nothing of other schemas
+// is touched, which a search path would lead to.
 func drop(ctx context.Context, tx *sql.Tx, driver string) error {
 	within := ""
 	if driver == Postgres {
@@ -154,9 +152,6 @@ func drop(ctx context.Context, tx *sql.Tx, driver string) error {
 		}
 		if !schema.Valid {
 			return errors.New("the account's search path names no schema that is there")
-		}
-		if err := onlyOursThere(ctx, tx); err != nil {
-			return err
 		}
 		within = schema.String + "."
 	}
@@ -168,8 +163,8 @@ func drop(ctx context.Context, tx *sql.Tx, driver string) error {
 	return nil
 }
 
-// onlyOursThere finds tables of a PostgreSQL schema that have our names and belong to
-// no index.
+// onlyOursThere finds tables of a PostgreSQL schema that have our names, which are
+// common ones, and belong to no index.
 func onlyOursThere(ctx context.Context, tx *sql.Tx) error {
 	var table string
 	err := tx.QueryRowContext(ctx, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1) ORDER BY tablename LIMIT 1`, ours[:]).Scan(&table)

@@ -168,12 +168,25 @@ func (x *Index) ready(ctx context.Context) (err error) {
 	return nil
 }
 
+// prepare sees to the tables of a database that is ours, or has nothing in it. Into
+// another, which the configuration names by mistake, it writes nothing.
 func (x *Index) prepare(ctx context.Context, anew bool) error {
+	if x.cfg.Driver == SQLite {
+		// To connect as we do changes a file already. What else is wrong shows then.
+		if err := onlyOurs(ctx, x.cfg.Path); errors.Is(err, ErrStranger) {
+			return x.unavailable(err)
+		}
+	}
 	tx, err := x.db.BeginTx(ctx, nil)
 	if err != nil {
 		return x.unavailable(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if x.cfg.Driver == Postgres {
+		if err := onlyOursThere(ctx, tx); err != nil {
+			return x.unavailable(err)
+		}
+	}
 	if anew {
 		if err := drop(ctx, tx, x.cfg.Driver); err != nil {
 			return x.unavailable(err)

@@ -44,6 +44,9 @@ func TestRebuildLeavesTables(t *testing.T) {
 			if _, err := Rebuild(t.Context(), cfg); !errors.Is(err, ErrStranger) || !errors.Is(err, ErrUnavailable) {
 				t.Errorf("%v", err)
 			}
+			if _, err := Attach(t.Context(), cfg); !errors.Is(err, ErrStranger) || !errors.Is(err, ErrUnavailable) {
+				t.Errorf("opened: %v", err)
+			}
 			execute(t, cfg.URL, `DROP TABLE `+map[bool]string{true: "record", false: "meta"}[what == "a table"])
 			if _, err := Rebuild(t.Context(), cfg); err != nil {
 				t.Errorf("without it: %v", err)

@@ -241,6 +241,9 @@ func TestRebuildLeavesStrangers(t *testing.T) {
 	if _, err := Rebuild(t.Context(), cfg); !errors.Is(err, ErrStranger) {
 		t.Errorf("another's table: %v", err)
 	}
+	if _, err := Attach(t.Context(), cfg); !errors.Is(err, ErrStranger) || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("another's table, opened: %v", err)
+	}
 	if now, err := os.ReadFile(cfg.Path); err != nil || !bytes.Equal(before, now) {
 		t.Errorf("it is another, %v", err)
 	}
