@@ -119,7 +119,12 @@ type site struct {
 	withdrawn atomic.Pointer[string]
 }
 
-const faultTimeout = time.Second
+// faultTimeout is how long the faulty department is waited for, soundTimeout how long
+// the others: a machine that is busy with other tests makes them slow as well.
+const (
+	faultTimeout = time.Second
+	soundTimeout = 10 * time.Second
+)
 
 func newSite(t *testing.T, address, prefix, role, department string, codes map[string]bool) *site {
 	t.Helper()
@@ -150,8 +155,12 @@ func newSite(t *testing.T, address, prefix, role, department string, codes map[s
 		if d == department {
 			account = role
 		}
+		timeout := soundTimeout
+		if d == department {
+			timeout = faultTimeout
+		}
 		fmt.Fprintf(&yaml, "  %s: {driver: postgres, url: \"postgres://%s@%s/%s?sslmode=disable\", pool: 4, timeout: %s, connectTimeout: %s, titles: {zh: 一, en: one}}\n",
-			d, account, p.address, guangdong.DatabaseName(prefix, d), faultTimeout, faultTimeout)
+			d, account, p.address, guangdong.DatabaseName(prefix, d), timeout, timeout)
 	}
 	dir := prepare(t, yaml.String())
 	raw, err := os.ReadFile(filepath.Join(dir, "weir.yaml"))
@@ -231,8 +240,8 @@ func (s *site) suffer(x trouble) {
 		t.Error("during a reload: the withdrawal was not live within a second")
 	}
 	shaken := s.spent(false)
-	if n := len(shaken); n == 0 || shaken[n/2] > faultTimeout/2 {
-		t.Errorf("requests that do not touch %s: %d, half of them within %v: they wait for it", s.department, n, shaken[n/2])
+	if n := len(shaken); n == 0 || shaken[n/2] > max(faultTimeout/2, 3*at(calm, 50)) {
+		t.Errorf("requests that do not touch %s: %d, half of them within %v, and %v without the fault: they wait for it", s.department, n, at(shaken, 50), at(calm, 50))
 	}
 	t.Logf("requests that do not touch the source: %d without the fault, p50 %v p99 %v; %d with it, p50 %v p99 %v",
 		len(calm), at(calm, 50), at(calm, 99), len(shaken), at(shaken, 50), at(shaken, 99))
