@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator/core"
@@ -12,7 +13,8 @@ import (
 // introspection), none of which suggests a name: a suggestion would tell of
 // fields that the reader may not know. The rule on values is our own, because
 // the parser's lets a number beyond 32 bits and an object for a scalar pass,
-// does not know our scalars, and repeats the values in its messages.
+// does not know our scalars, and repeats the values in its messages; so is that
+// on subscriptions, because the parser's counts names and not what they answer to.
 func documentRules() *rules.Rules {
 	return rules.NewRules(
 		rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
@@ -32,7 +34,7 @@ func documentRules() *rules.Rules {
 		rules.PossibleFragmentSpreadsRule,
 		rules.ProvidedRequiredArgumentsRule,
 		rules.ScalarLeafsRuleWithoutSuggestions,
-		rules.SingleFieldSubscriptionsRule,
+		singleFieldSubscriptions(),
 		rules.UniqueArgumentNamesRule,
 		rules.UniqueDirectivesPerLocationRule,
 		rules.UniqueFragmentNamesRule,
@@ -43,6 +45,67 @@ func documentRules() *rules.Rules {
 		rules.VariablesAreInputTypesRule,
 		rules.VariablesInAllowedPositionRule,
 	)
+}
+
+// singleFieldSubscriptions holds a subscription to one root field, whatever its
+// variables say: what is skipped would leave none.
+func singleFieldSubscriptions() core.Rule {
+	return core.Rule{Name: "SingleFieldSubscriptions", RuleFunc: func(on *core.Events, add core.AddErrFunc) {
+		on.OnOperation(func(_ *core.Walker, op *ast.OperationDefinition) {
+			if op.Operation != ast.Subscription {
+				return
+			}
+			name := "Anonymous Subscription"
+			if op.Name != "" {
+				name = fmt.Sprintf("Subscription %q", op.Name)
+			}
+			r := subscriptionRoots{keys: map[string]bool{}, spread: map[string]bool{}, add: func(problem string, at *ast.Position) {
+				add(core.Message("%s %s", name, problem), core.At(at))
+			}}
+			r.walk(op.SelectionSet)
+		})
+	}}
+}
+
+// subscriptionRoots are the response keys that a subscription's root selects.
+type subscriptionRoots struct {
+	keys, spread map[string]bool
+	several      bool
+	add          func(problem string, at *ast.Position)
+}
+
+func (r *subscriptionRoots) walk(set ast.SelectionSet) {
+	for _, s := range set {
+		switch s := s.(type) {
+		case *ast.Field:
+			r.unconditional(s.Directives)
+			if strings.HasPrefix(s.Name, "__") {
+				r.add("must not select an introspection top level field.", s.Position)
+			}
+			r.keys[s.Alias] = true
+			if len(r.keys) > 1 && !r.several {
+				r.several = true
+				r.add("must select only one top level field.", s.Position)
+			}
+		case *ast.InlineFragment:
+			r.unconditional(s.Directives)
+			r.walk(s.SelectionSet)
+		case *ast.FragmentSpread:
+			r.unconditional(s.Directives)
+			if s.Definition != nil && !r.spread[s.Name] {
+				r.spread[s.Name] = true
+				r.walk(s.Definition.SelectionSet)
+			}
+		}
+	}
+}
+
+func (r *subscriptionRoots) unconditional(list ast.DirectiveList) {
+	for _, d := range list {
+		if d.Name == "skip" || d.Name == "include" {
+			r.add("must not use @skip or @include in the top level selection.", d.Position)
+		}
+	}
 }
 
 // valuesOfCorrectType checks every literal of a document against its position,

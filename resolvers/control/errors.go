@@ -17,8 +17,6 @@ func sentence(code plan.Code) string {
 	switch code {
 	case plan.Forbidden:
 		return "not allowed for this reader and purpose"
-	case plan.BadRequest:
-		return "an argument is not valid"
 	case plan.CursorInvalid:
 		return "the cursor is not one of this server"
 	case plan.LedgerUnavailable:

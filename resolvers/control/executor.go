@@ -78,7 +78,7 @@ func New(cfg Config) (*Executor, error) {
 	if e.report == nil {
 		e.report = func(error) {}
 	}
-	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages, lineage: cfg.Lineage, policies: cfg.Policies, retention: cfg.Retention, replays: make(chan struct{}, 1)}
+	root := &Resolver{departments: cfg.Departments, purposes: cfg.Purposes, offices: cfg.Offices, ages: cfg.Ages, lineage: cfg.Lineage, policies: cfg.Policies, retention: cfg.Retention, report: e.report, replays: make(chan struct{}, 1)}
 	e.api = withoutDefer(generated.NewExecutableSchema(generated.Config{Resolvers: root}).Schema())
 	var err error
 	if e.documents, err = plan.NewDocuments(e.api, e.limits); err != nil {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	generated "github.com/weir-data/weir/graph/control"
@@ -32,6 +33,11 @@ func (l *look) follow(ctx context.Context, department *string) (<-chan *generate
 	out := make(chan *generated.ReadRecord)
 	go func() {
 		defer close(out)
+		defer func() {
+			if p := recover(); p != nil { // gqlgen's recovery is of other goroutines
+				l.report(fmt.Errorf("%w: at %s", errPanic, panicPlace()))
+			}
+		}()
 		for {
 			more := l.lineage.Index.Applied()
 			f.Open = l.open()

@@ -84,8 +84,9 @@ func forbidden() error {
 	return &plan.Error{Code: plan.Forbidden, Message: sentence(plan.Forbidden)}
 }
 
-func badArgument() error {
-	return &plan.Error{Code: plan.BadRequest, Message: sentence(plan.BadRequest)}
+// badArgument refuses an argument; problem is a constant that names it.
+func badArgument(problem string) error {
+	return &plan.Error{Code: plan.BadRequest, Message: problem}
 }
 
 // open is the time at which records must be open to be shown to the reader; an
@@ -135,7 +136,7 @@ func pageSize(first *int) (int, error) {
 	case first == nil:
 		return 50, nil
 	case *first < 1 || *first > maxPage:
-		return 0, badArgument()
+		return 0, badArgument("first is not between 1 and " + strconv.Itoa(maxPage))
 	default:
 		return *first, nil
 	}
@@ -168,14 +169,15 @@ func placeOf(after *string) (*index.Place, error) {
 	return &index.Place{Time: n(0), Origin: n(1), Sequence: n(2)}, nil
 }
 
-// moment reads a time argument.
+// moment reads a time argument. The zero time stands for none, and is refused: a
+// bound that was stated must not fall away.
 func moment(s *string) (time.Time, error) {
 	if s == nil {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339, *s)
-	if err != nil {
-		return t, badArgument()
+	if err != nil || t.IsZero() {
+		return t, badArgument("from and to are times as in 2026-11-23T08:00:00Z, or absent")
 	}
 	return t, nil
 }
@@ -186,10 +188,14 @@ func (l *look) days(from, to *string) (first, end time.Time, err error) {
 		if s == nil {
 			return time.Time{}, nil
 		}
-		if t, err := time.Parse(time.DateOnly, *s); err == nil {
-			return t, nil
+		t, err := time.Parse(time.DateOnly, *s)
+		if err != nil {
+			t, err = time.Parse(time.RFC3339, *s)
 		}
-		return moment(s)
+		if err != nil || t.IsZero() {
+			return t, badArgument("from and to are days as in 2026-11-23, or times, or absent")
+		}
+		return t, nil
 	}
 	if first, err = read(from); err != nil {
 		return first, end, err
@@ -211,7 +217,7 @@ func (l *look) days(from, to *string) (first, end time.Time, err error) {
 	}
 	first = first.UTC().Truncate(day)
 	if !first.Before(end) || end.Sub(first) > 10*366*day {
-		return first, end, badArgument()
+		return first, end, badArgument("from is not before to, or more than ten years before it")
 	}
 	return first, end, nil
 }
@@ -220,7 +226,7 @@ func (l *look) days(from, to *string) (first, end time.Time, err error) {
 func (l *look) rank(name string) (schema.Rank, error) {
 	rank, ok := l.sight.catalogue.Levels.Rank(name)
 	if !ok {
-		return 0, badArgument()
+		return 0, badArgument("there is no level of this name")
 	}
 	return rank, nil
 }

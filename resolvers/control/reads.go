@@ -71,7 +71,7 @@ func (l *look) filter(in *generated.ReadFilter) (f index.Filter, err error) {
 	if in.SubjectID != nil {
 		keyed := l.lineage.Keys.Pseudonym(resolvers.SubjectUse, *in.SubjectID)
 		if f.Subject != "" && f.Subject != keyed {
-			return f, badArgument()
+			return f, badArgument("subject and subjectId are not of one reader")
 		}
 		f.Subject = keyed
 	}

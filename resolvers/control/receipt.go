@@ -38,7 +38,7 @@ var _ Receipts = (*ledger.Ledger)(nil)
 func (l *look) receipt(ctx context.Context, id string) (*generated.Receipt, error) {
 	at, err := lineage.ParsePosition(id)
 	if err != nil {
-		return nil, badArgument()
+		return nil, badArgument("a receipt is as in node-a/7/184467")
 	}
 	if l.lineage.Receipts == nil {
 		return nil, &plan.Error{Code: plan.LedgerUnavailable, Message: sentence(plan.LedgerUnavailable)}

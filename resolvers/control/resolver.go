@@ -37,7 +37,8 @@ type Resolver struct {
 	offices     Offices
 	ages        Ages
 	lineage     Lineage
-	policies    Policies      // nil where one officer is enough
-	retention   Retention     // nil where no act is taken
+	policies    Policies  // nil where one officer is enough
+	retention   Retention // nil where no act is taken
+	report      func(error)
 	replays     chan struct{} // holds one place
 }
