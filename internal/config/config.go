@@ -194,8 +194,8 @@ type Tokens struct {
 	JWT *JWT `yaml:"jwt"`
 	// Demo are the fixed tokens of demo mode, by token.
 	Demo map[string]DemoToken `yaml:"demo"`
-	// Revoked is a file of revoked token ids (jti), one a line, # for comments;
-	// read again when it changes. "" for none.
+	// Revoked is a file of revoked token ids (jti), one a line, or sub:SUBJECT for
+	// all of a reader's, # for comments; read again when it changes. "" for none.
 	Revoked string `yaml:"revoked"`
 }
 
@@ -208,7 +208,8 @@ type JWT struct {
 	// Algorithms are the only ones accepted: asymmetric signatures.
 	Algorithms []string `yaml:"algorithms"`
 	Claims     Claims   `yaml:"claims"`
-	// Leeway is the tolerated difference of clocks.
+	// Leeway is how far the issuer's clock may be ahead: for nbf and iat. A token is
+	// refused from its exp on.
 	Leeway time.Duration `yaml:"leeway"`
 	// MaxLifetime refuses tokens that expire later than this from now.
 	MaxLifetime time.Duration `yaml:"maxLifetime"`

@@ -1,15 +1,18 @@
 package gateway
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/weir-data/weir/authz"
 )
@@ -20,8 +23,10 @@ type Revocations interface {
 }
 
 // RevocationFile is a list of token ids (jti), one a line, or sub:SUBJECT for
-// every token of one reader; # begins a comment. A list that cannot be read any
-// more stays in force as it was last read. Run keeps it fresh.
+// every token of one reader; # at the beginning of a line or after a blank begins
+// a comment. It can only take away, so that nothing of it is ignored: where it
+// cannot be read, or a line of it cannot, all that it said before stays in force
+// beside the lines that can be read. Run keeps it fresh.
 type RevocationFile struct {
 	path    string
 	log     *slog.Logger
@@ -30,6 +35,7 @@ type RevocationFile struct {
 
 type revoked struct {
 	text     []byte
+	wrong    error // with a line of the text
 	ids      map[string]struct{}
 	subjects map[string]struct{}
 }
@@ -69,7 +75,7 @@ func (f *RevocationFile) Run(ctx context.Context) error {
 		}
 		err := f.refresh()
 		if err != nil && !failing {
-			f.log.Error("the revocation list cannot be read; what it said last stays in force", "error", err.Error())
+			f.log.Error("the revocation list cannot be read; what it said before stays in force", "error", err.Error())
 		}
 		failing = err != nil
 	}
@@ -80,27 +86,72 @@ func (f *RevocationFile) refresh() error {
 	if err != nil {
 		return err
 	}
-	if old := f.current.Load(); old != nil && bytes.Equal(old.text, text) {
-		return nil
+	old := f.current.Load()
+	if old != nil && bytes.Equal(old.text, text) {
+		return old.wrong
 	}
-	next := &revoked{text: text, ids: map[string]struct{}{}, subjects: map[string]struct{}{}}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		if line = strings.TrimSpace(line); line == "" {
-			continue
+	next := readRevocations(text)
+	if next.wrong != nil {
+		next.wrong = fmt.Errorf("%s: %w", f.path, next.wrong)
+		if old == nil {
+			return next.wrong
 		}
-		if subject, found := strings.CutPrefix(line, "sub:"); found {
-			next.subjects[subject] = struct{}{}
-		} else {
-			next.ids[line] = struct{}{}
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return err
+		maps.Copy(next.ids, old.ids)
+		maps.Copy(next.subjects, old.subjects)
 	}
 	f.current.Store(next)
 	f.log.Info("revocation list loaded", "tokens", len(next.ids), "readers", len(next.subjects))
+	return next.wrong
+}
+
+const everyToken = "sub:"
+
+// readRevocations reads a list as far as it can be read.
+func readRevocations(text []byte) *revoked {
+	out := &revoked{text: text, ids: map[string]struct{}{}, subjects: map[string]struct{}{}}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		if err := out.read(string(line)); err != nil && out.wrong == nil {
+			out.wrong = fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return out
+}
+
+func (r *revoked) read(line string) error {
+	line = strings.TrimSpace(withoutComment(line))
+	if !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
+		return errors.New("not a line of UTF-8 text")
+	}
+	subject, found := strings.CutPrefix(line, everyToken)
+	subject = strings.TrimSpace(subject)
+	switch {
+	case line == "":
+	case found && subject == "":
+		return errors.New("sub: without a subject")
+	case found:
+		r.subjects[subject] = struct{}{}
+	case len(line) >= len(everyToken) && strings.EqualFold(line[:len(everyToken)], everyToken):
+		return errors.New("sub: is written in small letters")
+	case strings.ContainsFunc(line, unicode.IsSpace):
+		return errors.New("more than one token id")
+	default:
+		r.ids[line] = struct{}{}
+	}
 	return nil
+}
+
+// withoutComment cuts a comment off. Ids may hold a # inside.
+func withoutComment(line string) string {
+	for at := 0; ; at++ {
+		i := strings.IndexByte(line[at:], '#')
+		if i < 0 {
+			return line
+		}
+		if at += i; at == 0 || line[at-1] == ' ' || line[at-1] == '\t' {
+			return line[:at]
+		}
+	}
 }
