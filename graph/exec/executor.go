@@ -243,6 +243,10 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 	reads.Kind, reads.Document = prog.kind, prog.document
 	reads.Begin(prog.plan.Uses, prog.plan.Level)
 	reads.Coordinates = prog.plan.Touched
+	if prog.describes {
+		// The answer tells of all that the reader may know.
+		reads.Coordinates = req.Generation.Table.Coordinates()
+	}
 	req.Execution = r
 	return nil
 }

@@ -33,6 +33,8 @@ type program struct {
 	bound    sync.Map           // purpose -> []resolvers.Mask
 	document string             // hex of the document's hash
 	kind     string             // lineage.Record.Kind
+	// describes that the answer tells of the schema.
+	describes bool
 }
 
 // fetchNode is a fetch with its place in the tree.
@@ -124,7 +126,8 @@ func compile(p *plan.Plan, document [32]byte) (*program, error) {
 		return nil, err
 	}
 	c.mergeSets()
-	if introspective(p.Root) {
+	alone := true
+	if c.describes, alone = introspective(p.Root); c.describes && alone {
 		c.kind = "introspection"
 	}
 	return c.program, nil
@@ -138,19 +141,19 @@ func rowUse(p *plan.Plan, typeName string) int {
 	})
 }
 
-// introspective reports whether an operation reads the schema alone.
-func introspective(root *plan.Object) bool {
-	found := false
+// introspective reports whether an operation reads the schema, and nothing else.
+func introspective(root *plan.Object) (found, alone bool) {
+	alone = true
 	for _, f := range root.Fields {
 		switch f.Kind {
 		case plan.FieldIntrospection:
 			found = true
 		case plan.FieldTypename:
 		default:
-			return false
+			alone = false
 		}
 	}
-	return found
+	return found, alone
 }
 
 type compiler struct {

@@ -174,6 +174,36 @@ func TestHiddenAtRelease(t *testing.T) {
 	}
 }
 
+// TestSchemaAtRelease: the SDL is held against the rights of the moment at which
+// it leaves, as an answer is.
+func TestSchemaAtRelease(t *testing.T) {
+	narrow := "p, clerk, police, Person.*, L2, *, all, clear, allow\n"
+	for name, tt := range map[string]struct {
+		during func(*bench)
+		status int
+		code   string
+	}{
+		"same rights": {func(b *bench) { b.current.set(generation(t, sdlText, policyText+"\n")) }, 200, ""},
+		"hidden":      {func(b *bench) { b.current.set(generation(t, sdlText, narrow)) }, 409, "POLICY_CHANGED"},
+		"revoked":     {func(b *bench) { b.revoked.set() }, 401, "UNAUTHENTICATED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.ledger.onWait = func() { tt.during(b) }
+			w := b.do(http.MethodGet, "/schema.graphql", nil)
+			if w.Code != tt.status || strings.Contains(w.Body.String(), "idNumber") != (tt.code == "") {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if tt.code != "" && codeOf(t, w) != tt.code {
+				t.Errorf("%s", w.Body)
+			}
+			if got := b.ledger.all(); len(got) != 1 {
+				t.Errorf("%d records", len(got))
+			}
+		})
+	}
+}
+
 func TestMemoryIsGivenBackAfterTheBytes(t *testing.T) {
 	b := newBench(t)
 	b.ledger.onWait = func() {

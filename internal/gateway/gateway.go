@@ -163,6 +163,12 @@ func (f *Front) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		maps.Copy(h, everywhere)
+		if len(r.TransferEncoding) > 0 {
+			// net/http takes a body in chunks whatever length was stated beside it, and
+			// no longer tells. A proxy that went by the length would take what follows
+			// for the next reader's: nothing follows (RFC 9112, 6.1).
+			h["Connection"] = []string{"close"}
+		}
 		// Nearly all requests are for this path: a comparison finds it sooner
 		// than the tree of patterns does.
 		if r.URL.Path == "/graphql" {

@@ -58,7 +58,10 @@ func (g *graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) end(r *http.Request) {
 	if p := recover(); p != nil {
 		x.front.cfg.Log.Error("panic in a request", "requestId", x.id, "graph", x.name, "stack", string(debug.Stack()))
-		x.fail(r, &refusal{code: plan.Internal})
+		if !x.gate.ended() { // what has left stands, and has its record
+			x.fail(r, &refusal{code: plan.Internal})
+		}
+		x.gate.complete()
 	}
 	took := x.front.cfg.Now().Sub(x.started)
 	x.front.cfg.Metrics.end(x.name, x.gate.code, x.gate.status, took)
@@ -76,6 +79,9 @@ func (x *exchange) end(r *http.Request) {
 func (x *exchange) fail(r *http.Request, why *refusal) {
 	if x.subject == nil {
 		x.front.strangers.count(r.RemoteAddr)
+		if why.code == plan.Unauthenticated {
+			x.gate.challenge()
+		}
 		x.gate.turnAway(x, why)
 		return
 	}
@@ -91,16 +97,13 @@ func (x *exchange) handle(r *http.Request) {
 		x.media = graphQLJSON // of a refusal before the first event
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
-		x.gate.allow("GET, POST")
-		x.fail(r, &refusal{code: plan.MethodNotAllowed})
+		x.misuse(r, "GET, POST")
 		return
 	}
-	subject, request, why := x.identify(r)
-	if why != nil {
+	if why := x.identify(r); why != nil {
 		x.fail(r, why)
 		return
 	}
-	x.subject, x.request = subject, request
 	if x.media == unacceptable {
 		x.media = plainJSON
 		x.fail(r, &refusal{code: plan.NotAcceptable})
@@ -111,6 +114,7 @@ func (x *exchange) handle(r *http.Request) {
 		return
 	}
 	var p *params
+	var why *refusal
 	if r.Method == http.MethodGet {
 		p, why = readGet(r, x.front.cfg.BodyLimit)
 	} else {
@@ -119,7 +123,7 @@ func (x *exchange) handle(r *http.Request) {
 	if why == nil {
 		var registered *plan.Registered
 		if x.registered {
-			registered = request.Generation.Registered
+			registered = x.request.Generation.Registered
 		}
 		why = resolve(registered, p)
 	}
@@ -147,28 +151,35 @@ func (x *exchange) handle(r *http.Request) {
 	x.execute(ctx, r, p)
 }
 
-// identify verifies the token and loads the generation, once.
-func (x *exchange) identify(r *http.Request) (*reader, *resolvers.Request, *refusal) {
+// misuse answers a method that there is not: on record where the token says
+// whose it was, and as it is to everybody.
+func (x *exchange) misuse(r *http.Request, methods string) {
+	x.gate.allow(methods)
+	_ = x.identify(r)
+	x.fail(r, &refusal{code: plan.MethodNotAllowed})
+}
+
+// identify verifies the token and loads the generation, once. From then on the
+// reader is known, also where he is refused.
+func (x *exchange) identify(r *http.Request) *refusal {
 	f := x.front
 	subject, why := f.reader(r)
 	if why != nil {
-		if why.code == plan.Unauthenticated {
-			x.gate.challenge()
-		}
-		return nil, nil, why
+		return why
 	}
 	generation := f.cfg.Generations.Current()
 	if generation == nil {
 		// Nothing was ever loaded: whoever asks is told, nobody is served.
-		return nil, nil, &refusal{plan.Overloaded, "no schema and policy are loaded yet"}
+		return &refusal{plan.Overloaded, "no schema and policy are loaded yet"}
 	}
-	if !f.apart(generation, subject) {
-		return nil, nil, &refusal{plan.Forbidden, "the token reaches two offices that must be apart"}
-	}
-	return subject, &resolvers.Request{
+	x.subject, x.request = subject, &resolvers.Request{
 		ID: x.id, Subject: subject.Subject, Generation: generation, Received: x.started,
 		Reads: &resolvers.ReadSet{},
-	}, nil
+	}
+	if !f.apart(generation, subject) {
+		return &refusal{plan.Forbidden, "the token reaches two offices that must be apart"}
+	}
+	return nil
 }
 
 // reader gives the reader of a request, if its token proves one.

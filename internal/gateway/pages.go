@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-
-	"github.com/weir-data/weir/graph/plan"
 )
 
 // Pages hold constants and figures of the process: nothing of the departments'
@@ -57,17 +55,16 @@ func (s *sdl) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.front.cfg.Metrics.begin(g.name)
 	defer x.end(r)
 	if r.Method != http.MethodGet {
-		x.gate.allow("GET")
-		x.fail(r, &refusal{code: plan.MethodNotAllowed})
+		x.misuse(r, "GET")
 		return
 	}
-	subject, request, why := x.identify(r)
-	if why != nil {
+	if why := x.identify(r); why != nil {
 		x.fail(r, why)
 		return
 	}
-	x.subject, x.request = subject, request
-	text, refused := request.Generation.SDL(subject.Profile(""))
+	// It tells of all that the reader may know.
+	x.request.Reads.Coordinates = x.request.Generation.Table.Coordinates()
+	text, refused := x.request.Generation.SDL(x.subject.Profile(""))
 	if refused != nil {
 		x.fail(r, &refusal{code: refused[0].Code})
 		return

@@ -259,6 +259,13 @@ func (g *gate) text(x *exchange, contentType string, body []byte) {
 		return
 	}
 	g.receipt = position.String()
+	if code := g.lost(x, o); code != "" {
+		o = lostOutcome(code, x.id)
+		o.answer.extensions = weir(x.id, g.receipt, x.request.Generation.Policy, nil)
+		g.code = code
+		g.send(failureOf(code).status, x.media.contentType(), o.answer)
+		return
+	}
 	g.w.Header().Set("X-Weir-Receipt", g.receipt)
 	g.write(http.StatusOK, []string{contentType}, body)
 }
@@ -368,7 +375,7 @@ func (g *gate) complete() {
 }
 
 // ended reports that nothing more may or can be sent.
-func (g *gate) ended() bool { return g.last || g.broken }
+func (g *gate) ended() bool { return g.last || g.broken || g.left && !g.events }
 
 // flush sends at once, and gives up a reader who does not take it in time.
 func (g *gate) flush(parts ...[]byte) {

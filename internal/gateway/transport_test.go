@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +18,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	gql "github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/weir-data/weir/resolvers"
 )
 
 const typename = `{"query":"{ __typename }"}`
@@ -103,9 +108,12 @@ func TestPost(t *testing.T) {
 			if h.Get("Access-Control-Allow-Origin") != "" {
 				t.Error("another site may read this")
 			}
-			recorded := len(b.ledger.records) > 0
-			if known := tt.status != 401 && tt.name != "two offices" && tt.name != "two offices by inheritance"; recorded != known {
-				t.Errorf("recorded: %v", recorded)
+			want := 1
+			if tt.status == 401 {
+				want = 0
+			}
+			if got := len(b.ledger.records); got != want {
+				t.Errorf("%d records", got)
 			}
 		})
 	}
@@ -171,11 +179,55 @@ func TestGet(t *testing.T) {
 			}
 		})
 	}
-	b := newBench(t)
-	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodHead, "BREW"} {
-		if w := b.do(method, "/graphql?query=q", nil); w.Code != 405 || w.Header().Get("Allow") != "GET, POST" {
-			t.Errorf("%s: %d %q", method, w.Code, w.Header().Get("Allow"))
+}
+
+func TestOtherMethods(t *testing.T) {
+	for path, allowed := range map[string]string{"/graphql?query=q": "GET, POST", "/control/graphql": "GET, POST", "/schema.graphql": "GET"} {
+		for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodHead, "BREW"} {
+			for token, records := range map[string]int{"Bearer clerk": 1, "Bearer two": 1, "Bearer nobody": 0, "": 0} {
+				b := newBench(t)
+				w := b.do(method, path, nil, pair{"Authorization", ""}, pair{"Authorization", token})
+				if w.Code != 405 || codeOf(t, w) != "METHOD_NOT_ALLOWED" || w.Header().Get("Allow") != allowed || w.Header().Get("WWW-Authenticate") != "" {
+					t.Errorf("%s %s as %q: %d %q %s", method, path, token, w.Code, w.Header(), w.Body)
+				}
+				if got := b.ledger.all(); len(got) != records || records == 1 && (got[0].Kind != "refused" || got[0].Code != "METHOD_NOT_ALLOWED") {
+					t.Errorf("%s %s as %q: recorded %+v", method, path, token, got)
+				}
+			}
 		}
+	}
+}
+
+// TestNothingFollowsChunks: what came before a body in chunks is not known to
+// agree with it, so that its connection is not used again.
+func TestNothingFollowsChunks(t *testing.T) {
+	b := newBench(t)
+	server := httptest.NewServer(b.handler)
+	defer server.Close()
+	const head = "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer clerk\r\nContent-Type: application/json\r\n"
+	for name, tt := range map[string]struct {
+		framed string
+		last   bool
+	}{
+		"a length":            {fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(typename), typename), false},
+		"chunks":              {fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(typename), typename), true},
+		"chunks and a length": {fmt.Sprintf("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(typename), typename), true},
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, head+tt.framed); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != 200 || response.Close != tt.last {
+			t.Errorf("%s: %d, closed: %v", name, response.StatusCode, response.Close)
+		}
+		_, _ = response.Body.Close(), conn.Close()
 	}
 }
 
@@ -262,6 +314,32 @@ func TestPanicIsInternalAndSilent(t *testing.T) {
 		t.Error("the turn was not given back")
 	}
 	noCanary(t, b)
+}
+
+// afterwards panics when its memory is to be given back.
+type afterwards struct{ *fakeExecutor }
+
+func (afterwards) Release(*resolvers.Request) { panic(canary) }
+
+// TestPanicAfterTheAnswer: what has left is answered once and recorded once.
+func TestPanicAfterTheAnswer(t *testing.T) {
+	for _, accept := range []string{"application/json", eventStream} {
+		b := newBench(t, func(c *Config) {
+			late := afterwards{&fakeExecutor{}}
+			c.Data, c.Control = late, late
+		})
+		w := b.do(http.MethodPost, "/control/graphql", strings.NewReader(typename), pair{"Accept", accept})
+		if w.Code != 200 || strings.Contains(w.Body.String(), "errors") || strings.Count(w.Body.String(), "data\":") != 1 {
+			t.Errorf("%s: %d %s", accept, w.Code, w.Body)
+		}
+		if got := b.ledger.all(); len(got) != 1 || got[0].Code != "" {
+			t.Errorf("%s: recorded %+v", accept, got)
+		}
+		if !strings.Contains(b.log.String(), "panic in a request") {
+			t.Errorf("%s: nobody was told: %s", accept, b.log)
+		}
+		noCanary(t, b)
+	}
 }
 
 func noCanary(t *testing.T, b *bench) {
