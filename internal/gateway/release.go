@@ -130,25 +130,38 @@ func failed(code plan.Code) bool {
 	}
 }
 
-// settle is the one order in which things happen: still granted, recorded,
-// durable, still granted, written.
+// settle writes what is left of an outcome once it may leave.
 func (g *gate) settle(x *exchange, o outcome) {
-	if code := g.lost(x, o); code != "" {
-		o = lostOutcome(code, x.id)
-	}
-	position, err := g.recorded(x, &o)
-	if err != nil {
-		g.unrecorded(x, err)
+	if !g.granted(x, &o) {
 		return
 	}
-	receipt := position.String()
-	if code := g.lost(x, o); code != "" {
-		// The record says what would have left; that it did not is harmless.
-		o = lostOutcome(code, x.id)
-	}
-	o.answer.extensions = weir(x.id, receipt, x.request.Generation.Policy, extension(x.request.Reads, o))
-	g.code, g.receipt = o.code, receipt
+	o.answer.extensions = weir(x.id, g.receipt, x.request.Generation.Policy, extension(x.request.Reads, o))
+	g.code = o.code
 	g.send(x.media.status(failureStatus(o), o.wellFormed), x.media.contentType(), o.answer)
+}
+
+// granted is the one order in which things happen before anything is written:
+// still granted, recorded, durable, still granted. What is not becomes a refusal,
+// and the receipt is of what leaves. It is false when a record failed, and the
+// reader has been told.
+func (g *gate) granted(x *exchange, o *outcome) bool {
+	if code := g.lost(x, *o); code != "" {
+		*o = lostOutcome(code, x.id)
+	}
+	position, err := g.recorded(x, o)
+	if code := g.lost(x, *o); err == nil && code != "" {
+		// The record says what would have left; that it did not is harmless. What
+		// leaves instead is of other bytes, and has one of its own.
+		*o = lostOutcome(code, x.id)
+		x.request.Reads = &resolvers.ReadSet{Kind: "refused", Name: x.request.Reads.Name, Document: x.request.Reads.Document}
+		position, err = g.recorded(x, o)
+	}
+	if err != nil {
+		g.unrecorded(x, err)
+		return false
+	}
+	g.receipt = position.String()
+	return true
 }
 
 // failureStatus: an answer with data is a success, whatever some of its fields
@@ -249,21 +262,13 @@ func (g *gate) unrecorded(x *exchange, err error) {
 func (g *gate) text(x *exchange, contentType string, body []byte) {
 	o := outcome{status: "ok", executed: true, answer: answer{data: body}}
 	x.request.Reads.Kind = "introspection"
-	if code := g.lost(x, o); code != "" {
-		g.refuse(x, &refusal{code: code})
+	if !g.granted(x, &o) {
 		return
 	}
-	position, err := g.recorded(x, &o)
-	if err != nil {
-		g.unrecorded(x, err)
-		return
-	}
-	g.receipt = position.String()
-	if code := g.lost(x, o); code != "" {
-		o = lostOutcome(code, x.id)
+	if o.code != "" {
 		o.answer.extensions = weir(x.id, g.receipt, x.request.Generation.Policy, nil)
-		g.code = code
-		g.send(failureOf(code).status, x.media.contentType(), o.answer)
+		g.code = o.code
+		g.send(failureOf(o.code).status, x.media.contentType(), o.answer)
 		return
 	}
 	g.w.Header().Set("X-Weir-Receipt", g.receipt)
