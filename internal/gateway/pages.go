@@ -32,10 +32,15 @@ func (f *Front) ready(w http.ResponseWriter, _ *http.Request) {
 	page(w, http.StatusOK, "ready")
 }
 
-// localMetrics keeps the figures for the machine itself.
+// localMetrics keeps the figures for the machine itself: what a proxy on it passes
+// on comes from elsewhere.
 func (f *Front) localMetrics(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+	passedOn := false
+	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip"} {
+		passedOn = passedOn || len(r.Header.Values(name)) > 0
+	}
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() || passedOn {
 		page(w, http.StatusForbidden, "metrics are for this machine; set server.metrics for an address of their own")
 		return
 	}

@@ -441,6 +441,15 @@ func TestPages(t *testing.T) {
 	if w := b.do(http.MethodGet, "/metrics", nil); w.Code != 403 { // httptest's peer is 192.0.2.1
 		t.Errorf("metrics for another machine: %d", w.Code)
 	}
+	for name, want := range map[string]int{"X-Nothing": 200, "X-Forwarded-For": 403, "Forwarded": 403, "Via": 403, "X-Real-IP": 403} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set(name, "198.51.100.7")
+		w := httptest.NewRecorder()
+		if b.handler.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("metrics with %s: %d", name, w.Code)
+		}
+	}
 	b.current.set(nil)
 	for path, want := range map[string]int{"/readyz": 503, "/healthz": 200, "/elsewhere": 404} {
 		if w := b.do(http.MethodGet, path, nil); w.Code != want {
