@@ -123,14 +123,8 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 	data, err := exec.New(exec.Config{
 		Adapters: n.adapters, Keys: ring, Limits: limitsOf(n.cfg), Departments: departmentLimits(n.cfg), Ages: ages,
 		Budgets: budgets{kept}, MatchLimits: matchLimits(n.cfg), Aggregates: aggregateLimits(n.cfg),
-		Report: report,
-		Observe: func(f exec.Fetched) {
-			if f.Cause != nil {
-				// Adapters strip values, arguments and addresses from their errors.
-				n.log.Warn("a department's fetch failed", "requestId", f.Request, "department", f.Department,
-					"type", f.Type, "code", string(f.Code), "error", f.Cause.Error())
-			}
-		},
+		Report:  report,
+		Observe: func(f exec.Fetched) { logFailure(n.log, &f) },
 	})
 	if err != nil {
 		return err
@@ -177,6 +171,21 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Metrics: metrics, Log: n.log, Now: time.Now,
 	})
 	return err
+}
+
+// logFailure warns of a fetch that failed. That a reader went away is no fault of
+// the department, and he could do it at will.
+func logFailure(log *slog.Logger, f *exec.Fetched) {
+	if f.Cause == nil {
+		return
+	}
+	level := slog.LevelWarn
+	if known := (*adapters.Error)(nil); errors.As(f.Cause, &known) && known.Kind == adapters.Canceled {
+		level = slog.LevelDebug
+	}
+	// Adapters strip values, arguments and addresses from their errors.
+	log.Log(context.Background(), level, "a department's fetch failed", "requestId", f.Request, "department", f.Department,
+		"type", f.Type, "code", string(f.Code), "error", f.Cause.Error())
 }
 
 // ringRemedy is for a file of a key ring that cannot be used.
