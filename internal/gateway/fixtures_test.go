@@ -133,6 +133,37 @@ func (s subjects) Authenticate(_ context.Context, token string) (*authz.Subject,
 
 func (subjects) Epoch() uint64 { return 0 }
 
+// withdrawable is an authenticator whose keys change.
+type withdrawable struct {
+	Authenticator
+	mu    sync.Mutex
+	epoch uint64
+	gone  bool
+}
+
+func (w *withdrawable) Authenticate(ctx context.Context, token string) (*authz.Subject, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone {
+		return nil, ErrUnauthenticated
+	}
+	return w.Authenticator.Authenticate(ctx, token)
+}
+
+func (w *withdrawable) Epoch() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.epoch
+}
+
+// change makes the keys others, among which those of all tokens are, or are not.
+func (w *withdrawable) change(gone bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.epoch++
+	w.gone = gone
+}
+
 type generations struct {
 	mu sync.Mutex
 	g  *plan.Generation
@@ -216,6 +247,7 @@ type bench struct {
 	ledger  *fakeLedger
 	current *generations
 	revoked *revocations
+	keys    *withdrawable
 	clock   time.Time
 	log     *bytes.Buffer
 	front   *Front
@@ -232,18 +264,19 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.keys = &withdrawable{Authenticator: subjects{
+		"clerk": {
+			ID: "subject-" + canary, Application: "desk", Roles: []string{"clerk"}, Purposes: []string{"case"},
+			Attributes: map[string]string{"region": "region-" + canary}, Expires: b.clock.Add(time.Hour),
+		},
+		"two": {ID: "t", Roles: []string{"security", "auditor"}}, "boss": {ID: "b", Roles: []string{"boss"}},
+		"one": {ID: "o", Roles: []string{"security"}},
+	}}
 	cfg := Config{
 		Data: b.fakeExecutor, Control: b.fakeExecutor, Generations: b.current, Revocations: b.revoked,
-		Authenticator: subjects{
-			"clerk": {
-				ID: "subject-" + canary, Application: "desk", Roles: []string{"clerk"}, Purposes: []string{"case"},
-				Attributes: map[string]string{"region": "region-" + canary}, Expires: b.clock.Add(time.Hour),
-			},
-			"two": {ID: "t", Roles: []string{"security", "auditor"}}, "boss": {ID: "b", Roles: []string{"boss"}},
-			"one": {ID: "o", Roles: []string{"security"}},
-		},
-		Offices: Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
-		Ledger:  b.ledger, Keys: ring, Durability: []lineage.Durability{lineage.Written, lineage.Synced},
+		Authenticator: b.keys,
+		Offices:       Offices{Operator: "operator", Security: "security", Auditor: "auditor"},
+		Ledger:        b.ledger, Keys: ring, Durability: []lineage.Durability{lineage.Written, lineage.Synced},
 		Purposes: []string{"case", "closed"}, BodyLimit: 256 << 10, Concurrent: 8,
 		QueueTimeout: 50 * time.Millisecond, RequestTimeout: 5 * time.Second,
 		Metrics: NewMetrics(), Log: slog.New(slog.NewJSONHandler(b.log, nil)), Now: func() time.Time { return b.clock },

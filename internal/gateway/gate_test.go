@@ -127,6 +127,8 @@ func TestAtRelease(t *testing.T) {
 		{"nothing", func(*bench, *testing.T) {}, 200, ""},
 		{"expired", func(b *bench, _ *testing.T) { b.clock = b.clock.Add(2 * time.Hour) }, 401, "UNAUTHENTICATED"},
 		{"revoked", func(b *bench, _ *testing.T) { b.revoked.set() }, 401, "UNAUTHENTICATED"},
+		{"its key was withdrawn", func(b *bench, _ *testing.T) { b.keys.change(true) }, 401, "UNAUTHENTICATED"},
+		{"another key was added", func(b *bench, _ *testing.T) { b.keys.change(false) }, 200, ""},
 		{"same rights", func(b *bench, t *testing.T) { b.current.set(generation(t, sdlText, policyText+"\n")) }, 200, ""},
 		{"wider", func(b *bench, t *testing.T) {
 			b.current.set(generation(t, sdlText, policyText+"p, clerk, police, Person.*, L4, *, all, clear, allow\n"))

@@ -41,6 +41,9 @@ type exchange struct {
 	started time.Time
 	subject *reader // nil as long as nobody is known
 	request *resolvers.Request
+	// token is what proved the reader, under the keys of the epoch.
+	token string
+	epoch uint64
 }
 
 // ServeHTTP answers one request.
@@ -163,9 +166,15 @@ func (x *exchange) misuse(r *http.Request, methods string) {
 // reader is known, also where he is refused.
 func (x *exchange) identify(r *http.Request) *refusal {
 	f := x.front
-	subject, why := f.reader(r)
-	if why != nil {
-		return why
+	token, ok := bearer(r.Header)
+	if !ok {
+		return &refusal{code: plan.Unauthenticated}
+	}
+	// Read before the check: a key that is withdrawn in between is found at release.
+	x.token, x.epoch = token, f.cfg.Authenticator.Epoch()
+	subject, err := f.tokens.reader(r.Context(), token)
+	if err != nil || f.revoked(subject.Subject) {
+		return &refusal{code: plan.Unauthenticated}
 	}
 	generation := f.cfg.Generations.Current()
 	if generation == nil {
@@ -182,21 +191,22 @@ func (x *exchange) identify(r *http.Request) *refusal {
 	return nil
 }
 
-// reader gives the reader of a request, if its token proves one.
-func (f *Front) reader(r *http.Request) (*reader, *refusal) {
-	token, ok := bearer(r.Header)
-	if !ok {
-		return nil, &refusal{code: plan.Unauthenticated}
-	}
-	s, err := f.tokens.reader(r.Context(), token)
-	if err != nil || f.revoked(s.Subject) {
-		return nil, &refusal{code: plan.Unauthenticated}
-	}
-	return s, nil
-}
-
 func (f *Front) revoked(s *authz.Subject) bool {
 	return f.cfg.Revocations != nil && f.cfg.Revocations.Revoked(s)
+}
+
+// proven reports whether the token that proved the reader still does: the keys may
+// have changed since.
+func (x *exchange) proven() bool {
+	f := x.front
+	epoch := f.cfg.Authenticator.Epoch()
+	if epoch != x.epoch {
+		if _, err := f.tokens.reader(context.Background(), x.token); err != nil {
+			return false
+		}
+		x.epoch = epoch
+	}
+	return !expired(x.subject.Subject, f.cfg.Now()) && !f.revoked(x.subject.Subject)
 }
 
 // apart asks for the roles with all that they inherit; roles that the policy

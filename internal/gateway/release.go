@@ -187,7 +187,7 @@ func extension(r *resolvers.ReadSet, o outcome) []byte {
 }
 
 // lost compares at the moment of release: the token may have expired or been
-// revoked, and the rights narrowed, while the request ran.
+// revoked, its key withdrawn, and the rights narrowed, while the request ran.
 func (g *gate) lost(x *exchange, o outcome) plan.Code {
 	if !o.executed {
 		return ""
@@ -199,7 +199,7 @@ func (g *gate) lost(x *exchange, o outcome) plan.Code {
 // token, or a right on one of the coordinates.
 func (x *exchange) lost(coordinates []schema.Coordinate) plan.Code {
 	f := x.front
-	if expired(x.subject.Subject, f.cfg.Now()) || f.revoked(x.subject.Subject) {
+	if !x.proven() {
 		return plan.Unauthenticated
 	}
 	current := f.cfg.Generations.Current()
