@@ -432,7 +432,7 @@ func buildStepped(t *testing.T) string {
 			{"err = ticket.Wait(", "lineage.Step(\"appended\")\n\t\terr = ticket.Wait("},
 		}},
 		{"internal/gateway/release.go", [][2]string{
-			{"receipt := position.String()", "lineage.Step(\"durable\")\n\treceipt := position.String()"},
+			{"g.receipt = position.String()", "lineage.Step(\"durable\")\n\tg.receipt = position.String()"},
 			{"g.w.WriteHeader(status)", "lineage.Step(\"before bytes\")\n\tg.w.WriteHeader(status)"},
 			{
 				"for _, p := range parts {\n\t\tif _, err := g.w.Write(p); err != nil {\n\t\t\treturn",
