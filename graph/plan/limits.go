@@ -14,6 +14,10 @@ import (
 // Limits.Depth anyway; this is for inline fragments, literals and types.
 const maxNesting = 128
 
+// maxName bounds a name, far above what people and generators write: a record
+// keeps an operation's, and refuses a text of more than four times that.
+const maxName = 1 << 10
+
 // scanTokens counts tokens and nesting before anything is parsed. It refuses
 // text that is not UTF-8 and escapes of half a surrogate pair, which the lexer
 // would replace in silence: a key must reach its source as it was written.
@@ -42,6 +46,10 @@ func scanTokens(text string, limits Limits) *Error {
 			}
 		case lexer.BraceR, lexer.BracketR, lexer.ParenR:
 			nesting--
+		case lexer.Name:
+			if len(tok.Value) > maxName {
+				return exceeded(maxName, "letters in a name", &tok.Pos)
+			}
 		case lexer.String:
 			// The lexer gives U+FFFD for half a pair; the text may hold it too.
 			if strings.ContainsRune(tok.Value, utf8.RuneError) && halfSurrogate(at.slice(text, tok.Pos.Start, tok.Pos.End)) {
