@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ func (j *JWKS) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var last time.Time
+	failing := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,10 +100,20 @@ func (j *JWKS) Run(ctx context.Context) error {
 			}
 		}
 		last = time.Now()
-		if err := j.refresh(ctx); err != nil && ctx.Err() == nil {
-			j.log.Warn("the token issuer's keys could not be refreshed; those at hand stay in force", "error", err.Error())
-		}
+		failing = j.warned(ctx, j.refresh(ctx), failing)
 	}
+}
+
+// warned tells of a refresh that failed, once for as long as it fails alike, and
+// gives what was told last.
+func (j *JWKS) warned(ctx context.Context, err error, before string) string {
+	if err == nil {
+		return ""
+	}
+	if err.Error() != before && ctx.Err() == nil {
+		j.log.Warn("the token issuer's keys could not be refreshed; those at hand stay in force", "error", err.Error())
+	}
+	return err.Error()
 }
 
 func (j *JWKS) refresh(ctx context.Context) error {
@@ -113,7 +125,10 @@ func (j *JWKS) refresh(ctx context.Context) error {
 	if old != nil && old.text == string(text) {
 		return nil
 	}
-	keys, err := publicKeys(text)
+	keys, err := publicKeys(bytes.TrimPrefix(text, []byte("\ufeff")))
+	if err != nil && j.cfg.File != "" {
+		err = fmt.Errorf("%s: %w", j.cfg.File, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -117,6 +117,34 @@ func TestWithdrawnKey(t *testing.T) {
 	}
 }
 
+// TestFailingKeysAreToldOnce: a file is looked at twice a second, and what is
+// wrong with it is told by its name when it becomes so, and when it changes.
+func TestFailingKeysAreToldOnce(t *testing.T) {
+	i := newIssuer(t)
+	text, err := os.ReadFile(i.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	i.keys.log = slog.New(slog.NewTextHandler(&out, nil))
+	failing := ""
+	for n, step := range []struct {
+		text string
+		told int
+	}{{"{", 1}, {"{", 1}, {"[]", 1}, {string(text), 1}, {"{", 2}, {"\ufeff" + string(text), 2}} {
+		if err := os.WriteFile(i.path, []byte(step.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		failing = i.keys.warned(t.Context(), i.keys.refresh(t.Context()), failing)
+		if got := strings.Count(out.String(), i.path); got != step.told {
+			t.Errorf("step %d: told %d times: %s", n, got, out.String())
+		}
+	}
+	if failing != "" {
+		t.Errorf("a good set with a byte-order mark: %s", failing)
+	}
+}
+
 func TestJWKSByURL(t *testing.T) {
 	i := newIssuer(t)
 	text, err := os.ReadFile(i.path)
