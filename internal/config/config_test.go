@@ -44,6 +44,9 @@ func environment(name string) (string, bool) {
 	if name == "POLICE_PASSWORD" {
 		return "hunter2-canary", true
 	}
+	if name == "SLASHED" {
+		return "1/canary", true
+	}
 	return "", false
 }
 
@@ -122,6 +125,12 @@ func TestRefusals(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "empty"), []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range map[string]string{"blank": " \n", "two-lines": "postgres://weir@db/police\nx\n", "utf-16": "\xff\xfep\x00"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const policeURL = "postgres://weir:${POLICE_PASSWORD}@db/police"
 	for _, tt := range []struct {
 		name, from, to string
 		want           []string // each a part of the message
@@ -168,6 +177,33 @@ func TestRefusals(t *testing.T) {
 		{"unknown level", "listen: 127.0.0.1:9000", "purposeRequiredFrom: L9", []string{`purposeRequiredFrom: unknown level "L9" (L1, L2, L3, L4)`}},
 		{"state is schema", "listen: 127.0.0.1:9000", "state: schema", []string{"state and schema are one folder"}},
 		{"all at once", "listen: 127.0.0.1:9000", "listen: x\nmode: y\nhideFrom: z", []string{"listen:", "mode:", "hideFrom:"}},
+		{"all of its form at once", "listen: 127.0.0.1:9000", "lisen: a:1\nmod: serve\nlimits: {depth: deep, bodi: 1}\nlevels: L1", []string{
+			`weir.yaml:2:1: unknown key "lisen"`, `weir.yaml:3:1: unknown key "mod"`, `weir.yaml:4:23: unknown key "bodi"`,
+			"weir.yaml:4:17: limits.depth: a text stands where a whole number is expected", "weir.yaml:5:9: levels: a text stands where a list is expected",
+		}},
+		{"a key that is no text", "purposes:", "1: x\npurposes:", []string{"weir.yaml:12:1: a key that is no plain text"}},
+		{"a null key", "purposes:", "~: x\npurposes:", []string{"weir.yaml:12:1: a key that is no plain text"}},
+		{"a nested key that is no text", "listen: 127.0.0.1:9000", "ledger: {origin: node-b, true: x}", []string{"weir.yaml:2:26: ledger: a key that is no plain text"}},
+		{"a key that is no text in a merged mapping", "listen: 127.0.0.1:9000", "ledger: {<<: {5: x}}", []string{"weir.yaml:2:15: ledger: a key that is no plain text"}},
+		{"a time without a unit", "timeout: 2s", "timeout: 2", []string{"weir.yaml:11:14: departments.police.timeout: not a length of time (a number with its unit"}},
+		{"a time of days", "timeout: 2s", "timeout: 1d", []string{"weir.yaml:11:14: departments.police.timeout: not a length of time"}},
+		{"a number with a fraction", "timeout: 2s", "pool: 1.5", []string{"weir.yaml:11:11: departments.police.pool: a number with a fraction, or out of range,"}},
+		{"a number out of range", "timeout: 2s", "pool: 99999999999999999999", []string{"weir.yaml:11:11: departments.police.pool: a text stands where a whole number is expected"}},
+		{"an alias before its anchor", "listen: 127.0.0.1:9000", "roles: &r [*r]", []string{`weir.yaml:2:12: roles: no anchor "r" stands before this alias`}},
+		{"an aliased list for a text", "listen: 127.0.0.1:9000", "roles: &r [a]\nlisten: *r", []string{"listen: a list stands where a text is expected"}},
+		{"nested too deep", "listen: 127.0.0.1:9000", "roles: " + strings.Repeat("[", 10_000), []string{"weir.yaml:2:40: nested more than 32 deep"}},
+		{"nested too deep in a block", "listen: 127.0.0.1:9000", "roles:\n  " + strings.Repeat("- ", 10_000) + "x", []string{"weir.yaml:3:67: nested more than 32 deep"}},
+		{"a port that cannot be", "127.0.0.1:9000", "127.0.0.1:99999", []string{`listen: "127.0.0.1:99999" is not host:port`}},
+		{"times too short", "listen: 127.0.0.1:9000", "server: {requestTimeout: 5ns, queueTimeout: -1s}", []string{"server.requestTimeout: 5ns is less than 1ms", "server.queueTimeout: -1s is less than 1ms"}},
+		{"an issuer asked without pause", "{file: jwks.json}", "{url: \"https://issuer.example/keys\", refresh: 1ns}", []string{"tokens.jwt.jwks.refresh: less than 1s"}},
+		{"a blank secret file", policeURL, "{file: blank}", []string{"departments.police.url: the secret is empty"}},
+		{"a secret file of two lines", policeURL, "{file: two-lines}", []string{"the secret is not one line of text in UTF-8"}},
+		{"a secret file in UTF-16", policeURL, "{file: utf-16}", []string{"the secret is not one line of text in UTF-8"}},
+		{"a secret under another name", policeURL, "{path: canary}", []string{"weir.yaml:10:10: departments.police.url: a secret is ${ENV}"}},
+		{"a password in clear beside a variable", policeURL, "postgres://weir:canary@${POLICE_PASSWORD}/police", []string{"a password stands in clear"}},
+		{"a password in clear among words", policeURL, "host=${POLICE_PASSWORD} PASSWORD = canary", []string{"a password stands in clear"}},
+		{"a password in clear in a query", policeURL, "postgres://${POLICE_PASSWORD}/police?sslPassword=canary", []string{"a password stands in clear"}},
+		{"a password that ends the URL", "POLICE_PASSWORD", "SLASHED", []string{"departments.police.url: environment variable SLASHED has characters that cannot stand for themselves before the @ of a URL"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text := strings.Replace(good, tt.from, tt.to, 1)
@@ -198,6 +234,12 @@ func TestTolerates(t *testing.T) {
 		"mark before a comment":    "\ufeff# 广东\n" + good,
 		"CRLF":                     strings.ReplaceAll(good, "\n", "\r\n"),
 		"byte-order mark and CRLF": "\ufeff" + strings.ReplaceAll(good, "\n", "\r\n"),
+		"keys without a value":     "limits:\nserver: {readTimeout: null}\nofficers: ~\n" + good,
+		"anchors":                  "roles: &r [a, b]\n" + strings.ReplaceAll(good, "timeout: 2s", "timeout: &t 2s\n    connectTimeout: *t"),
+		"merged mappings":          strings.Replace(good, "  police:", "  other: &other {driver: sqlite, path: x.db}\n  more: {<<: *other, pool: 3}\n  police:", 1),
+		"a quoted number":          strings.Replace(good, "timeout: 2s", `pool: "4"`, 1),
+		"several hosts":            strings.Replace(good, "@db/", "@db:1,db:${POLICE_PASSWORD}/", 1),
+		"words":                    strings.Replace(good, "postgres://weir:${POLICE_PASSWORD}@db/police", "host=db user=weir password=${POLICE_PASSWORD} sslmode=verify-full", 1),
 	} {
 		if _, err := parse("weir.yaml", []byte(text), t.TempDir(), environment); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -205,10 +247,30 @@ func TestTolerates(t *testing.T) {
 	}
 }
 
+// TestEmptyFileHasProblems: what has a default is none of them.
 func TestEmptyFileHasProblems(t *testing.T) {
-	_, err := parse("weir.yaml", nil, t.TempDir(), environment)
-	var problems Errors
-	if !errors.As(err, &problems) {
-		t.Fatalf("err = %v", err)
+	for _, text := range []string{"", "# nothing yet\n", "---\n", "null\n"} {
+		_, err := parse("weir.yaml", []byte(text), t.TempDir(), environment)
+		var problems Errors
+		if !errors.As(err, &problems) || len(problems) != 2 || problems[0].Key != "departments" || problems[1].Key != "tokens" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestManyAliases: what an alias stands for is looked at once.
+func TestManyAliases(t *testing.T) {
+	text := "roles: &a0 [x]\n"
+	for i := range 40 {
+		text += fmt.Sprintf("x%d: &a%d [%s]\n", i, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+	}
+	for i := range 7 { // each would be made ten times as long as the one before
+		key := [...]string{"listen", "state", "schema", "policy", "hideFrom", "keys", "mode"}[i]
+		text += fmt.Sprintf("%s: &b%d [%s]\n", key, i+1, strings.Repeat(fmt.Sprintf("*b%d, ", i), 10))
+	}
+	text = strings.ReplaceAll(text, "*b0", "*a0")
+	_, err := parse("weir.yaml", []byte(text), t.TempDir(), environment)
+	if err == nil || !strings.Contains(err.Error(), "mode: a list stands where a text is expected") {
+		t.Errorf("err = %.300v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 )
 
@@ -95,15 +96,25 @@ func parse(name string, data []byte, base string, env func(string) (string, bool
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	c := Default()
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if err := depth(name, tokens); err != nil {
+		return nil, err
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, Errors{problemOf(name, err)}
 	}
 	if len(file.Docs) > 1 {
 		return nil, Errors{{File: name, Message: "the file holds more than one document"}}
 	}
-	if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil && !errors.Is(err, io.EOF) {
-		return nil, Errors{problemOf(name, err)}
+	// Of nothing at all, the library makes a configuration without defaults.
+	if body := bodyOf(file); body != nil {
+		if found := shapeOf(name, body); len(found) > 0 {
+			return nil, found
+		}
+		if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
+			return nil, Errors{problemOf(name, err)}
+		}
 	}
 	var problems Errors
 	for _, id := range c.DepartmentIDs() {
@@ -126,6 +137,19 @@ func parse(name string, data []byte, base string, env func(string) (string, bool
 		return nil, problems
 	}
 	return c, nil
+}
+
+// bodyOf is what a file holds, nil where that is nothing but comments.
+func bodyOf(file *ast.File) ast.Node {
+	if len(file.Docs) == 0 {
+		return nil
+	}
+	switch body := file.Docs[0].Body.(type) {
+	case nil, *ast.NullNode, *ast.CommentGroupNode:
+		return nil
+	default:
+		return body
+	}
 }
 
 // isUTF8 reports whether a file is UTF-8, and if not, where the first byte is
@@ -156,13 +180,6 @@ func problemOf(name string, err error) Problem {
 		if t := located.GetToken(); t != nil && t.Position != nil {
 			p.Line, p.Column = t.Position.Line, t.Position.Column
 		}
-	} else if errors.Is(err, errSecretForm) {
-		p.Message = errSecretForm.Error()
-	}
-	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) {
-		p.Message = strings.Replace(p.Message, "unknown field", "unknown key", 1)
-		p.Remedy = "docs/operators.md lists the keys"
 	}
 	return p
 }

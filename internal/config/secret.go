@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // redacted is how every secret prints.
@@ -17,8 +20,8 @@ const redacted = "***"
 type Secret struct {
 	value string
 	set   bool
-	// plain: the text stood in the file as it is, without ${ENV} or a file.
-	plain bool
+	// clear: a password stands in weir.yaml itself, beside a ${ENV} or without.
+	clear bool
 	file  string
 	raw   string
 }
@@ -93,39 +96,70 @@ func (s *Secret) resolve(base string, env func(string) (string, bool)) error {
 		if err != nil {
 			return fmt.Errorf("secret file: %w", err)
 		}
-		s.value = strings.TrimRight(string(data), "\r\n")
+		s.value = strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), "\r\n")
 	case s.raw != "":
 		var err error
-		if s.value, s.plain, err = expand(s.raw, env); err != nil {
+		if s.value, err = expand(s.raw, env); err != nil {
 			return err
 		}
+		// The text with something harmless for what the environment holds.
+		bare, err := expand(s.raw, func(string) (string, bool) { return fromEnvironment, true })
+		if err != nil {
+			return err
+		}
+		s.clear = holdsPassword(bare)
 	}
 	s.raw = ""
-	if s.set && s.value == "" {
+	switch {
+	case s.set && strings.TrimSpace(s.value) == "":
 		return errors.New("the secret is empty")
+	case strings.ContainsFunc(s.value, unicode.IsControl) || !utf8.ValidString(s.value):
+		return errors.New("the secret is not one line of text in UTF-8")
 	}
 	return nil
 }
 
-// expand replaces each ${NAME}; plain tells that there was none.
-func expand(text string, env func(string) (string, bool)) (out string, plain bool, err error) {
+// fromEnvironment stands for the value of a variable where only the text around
+// it is looked at.
+const fromEnvironment = "weir-from-environment"
+
+// expand replaces each ${NAME}.
+func expand(text string, env func(string) (string, bool)) (string, error) {
 	var b strings.Builder
-	plain = true
 	for {
 		before, rest, found := strings.Cut(text, "${")
 		b.WriteString(before)
 		if !found {
-			return b.String(), plain, nil
+			return b.String(), nil
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed || name == "" {
-			return "", false, errSecretForm
+			return "", errSecretForm
 		}
 		value, ok := env(name)
 		if !ok || value == "" {
-			return "", false, fmt.Errorf("environment variable %s is not set", name)
+			return "", fmt.Errorf("environment variable %s is not set", name)
+		}
+		// With a / or a # in it, the URL would end there, or its user be looked up as
+		// the name of a host.
+		if inUserinfo(b.String(), after) && !userinfo(value) {
+			return "", fmt.Errorf("environment variable %s has characters that cannot stand for themselves before the @ of a URL: write them as %%XX", name)
 		}
 		b.WriteString(value)
-		text, plain = after, false
+		text = after
 	}
+}
+
+// inUserinfo reports whether what stands between the two texts is the user or
+// the password of a URL.
+func inUserinfo(before, after string) bool {
+	_, authority, url := strings.Cut(before, "://")
+	end := strings.IndexAny(after, "@/?#")
+	return url && !strings.ContainsAny(authority, "@/?#") && end >= 0 && after[end] == '@'
+}
+
+// userinfo reports whether a text is what it says when it stands there.
+func userinfo(value string) bool {
+	u, err := url.Parse("x://" + value + "@host")
+	return err == nil && u.Host == "host" && u.User != nil && u.Path == "" && u.RawQuery == "" && u.Fragment == ""
 }

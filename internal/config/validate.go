@@ -3,10 +3,13 @@ package config
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -67,20 +70,24 @@ func (c *Config) problems() Errors {
 }
 
 func (c *Config) checkPlaces(v *checker) {
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		v.add("listen", fmt.Sprintf("%q is not host:port", c.Listen), "such as 127.0.0.1:8080")
-	}
-	if c.Server.Metrics != "" {
-		if _, _, err := net.SplitHostPort(c.Server.Metrics); err != nil {
-			v.add("server.metrics", fmt.Sprintf("%q is not host:port", c.Server.Metrics), "such as 127.0.0.1:9090")
-		}
-	}
+	v.when(!IsAddress(c.Listen), "listen", fmt.Sprintf("%q is not host:port", c.Listen), "such as 127.0.0.1:8080")
+	v.when(c.Server.Metrics != "" && !IsAddress(c.Server.Metrics), "server.metrics", fmt.Sprintf("%q is not host:port", c.Server.Metrics), "such as 127.0.0.1:9090")
 	v.when(c.State == "", "state", "no folder for ledger and keys", "name a folder that this node alone writes")
 	v.when(c.Schema == "", "schema", "no folder of SDL files", "")
 	v.when(c.Documents.Only && c.Documents.Folder == "", "documents.only", "no folder of documents, so that nothing would be served", "name it: documents.folder")
 	v.when(c.Policy == "", "policy", "no folder of policy files", "")
 	v.when(c.Schema != "" && c.Schema == c.State, "state", "state and schema are one folder", "the schema folder is read, the state folder written")
 	v.when(c.Policy != "" && c.Policy == c.State, "state", "state and policy are one folder", "the policy folder is read, the state folder written")
+}
+
+// IsAddress reports whether a text is host:port, with a port that there can be.
+func IsAddress(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16) // or the name of a service
+	return !errors.Is(err, strconv.ErrRange)
 }
 
 func (c *Config) levelNames() []string {
@@ -133,9 +140,17 @@ func (c *Config) checkDepartments(v *checker) {
 		v.database(key, d.Driver, d.Path, &d.URL)
 		v.when(d.Owner != "" && !isName(d.Owner), key+".owner", fmt.Sprintf("role %q is not a name", d.Owner), "")
 		v.when(d.Pool < 0 || d.Pool > 1_000, key+".pool", "not between 1 and 1000", "")
-		v.when(d.ConnectTimeout < 0, key+".connectTimeout", "negative", "")
-		v.when(d.Timeout < 0, key+".timeout", "negative", "")
+		v.atLeast(d.ConnectTimeout, key+".connectTimeout")
+		v.atLeast(d.Timeout, key+".timeout")
 	}
+}
+
+// leastTime is the shortest time that anything may be given: below it nothing
+// would ever be done, and zero or less would wait for ever.
+const leastTime = time.Millisecond
+
+func (v *checker) atLeast(d time.Duration, key string) {
+	v.when(d < leastTime, key, fmt.Sprintf("%s is less than %s", d, leastTime), "")
 }
 
 // database checks where a database is: a file of SQLite or a PostgreSQL URL.
@@ -147,26 +162,36 @@ func (v *checker) database(key, driver, path string, at *Secret) {
 	case DriverPostgres:
 		v.when(path != "", key+".path", "postgres takes url, not path", "")
 		v.when(at.IsZero(), key+".url", "no connection string", "add url: ${NAME_OF_AN_ENVIRONMENT_VARIABLE}")
-		v.when(at.plain && holdsPassword(at.value), key+".url", "a password stands in clear", "put it in the environment: ${NAME}, or in a file: {file: path}")
+		v.when(at.clear, key+".url", "a password stands in clear", "put it in the environment: ${NAME}, or in a file: {file: path}")
 	default:
 		v.add(key+".driver", fmt.Sprintf("unknown driver %q", driver), "sqlite or postgres")
 	}
 }
 
-// holdsPassword errs towards yes: what it cannot read is taken for one.
+// holdsPassword errs towards yes: what it cannot read is taken for one. What comes
+// from the environment is none.
 func holdsPassword(dsn string) bool {
-	if !strings.Contains(dsn, "://") {
-		return strings.Contains(dsn, "password")
+	clear := func(p string) bool { return p != "" && !strings.Contains(p, fromEnvironment) }
+	for _, m := range passwordWord.FindAllStringSubmatch(dsn, -1) {
+		if clear(m[1]) {
+			return true
+		}
 	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return true
+	_, rest, isURL := strings.Cut(dsn, "://")
+	if !isURL {
+		return false
 	}
-	if _, has := u.User.Password(); has {
-		return true
+	if u, err := url.Parse(dsn); err == nil {
+		p, _ := u.User.Password()
+		return clear(p)
 	}
-	return u.Query().Has("password") || u.Query().Has("sslpassword")
+	// It may have several hosts, or a port of the environment's.
+	_, p, _ := strings.Cut(rest[:max(0, strings.LastIndex(rest, "@"))], ":")
+	return clear(p) || !strings.Contains(dsn, fromEnvironment)
 }
+
+// passwordWord finds the passwords among words and in a URL's query.
+var passwordWord = regexp.MustCompile(`(?i)password\s*=\s*([^\s&]*)`)
 
 func (c *Config) checkTokens(v *checker) {
 	t := c.Tokens
@@ -196,7 +221,7 @@ func (c *Config) checkJWT(v *checker, j *JWT) {
 		}
 		v.when(plain, "tokens.jwt.jwks.url", "keys over an unprotected connection", "an https URL without credentials")
 	}
-	v.when(j.JWKS.Refresh < 0, "tokens.jwt.jwks.refresh", "negative", "")
+	v.when(j.JWKS.Refresh < time.Second, "tokens.jwt.jwks.refresh", "less than 1s", "the issuer is asked that often")
 	v.when(j.Issuer == "", "tokens.jwt.issuer", "no issuer", "every token names one, and it must be this")
 	v.when(j.Audience == "", "tokens.jwt.audience", "no audience", "a token for another service must not open this one")
 	v.when(len(j.Algorithms) == 0, "tokens.jwt.algorithms", "no algorithm", "such as [ES256]")
@@ -204,7 +229,7 @@ func (c *Config) checkJWT(v *checker, j *JWT) {
 		v.when(!slices.Contains(algorithms[:], a), "tokens.jwt.algorithms", fmt.Sprintf("algorithm %q is not accepted", a), strings.Join(algorithms[:], ", "))
 	}
 	v.when(j.Leeway < 0 || j.Leeway.Minutes() > 5, "tokens.jwt.leeway", "not between 0 and 5m", "")
-	v.when(j.MaxLifetime < 0, "tokens.jwt.maxLifetime", "negative", "")
+	v.when(j.MaxLifetime < time.Second, "tokens.jwt.maxLifetime", "less than 1s", "no token would be valid")
 	for _, name := range sortedKeys(j.Claims.Attributes) {
 		v.when(!isName(name), "tokens.jwt.claims.attributes", fmt.Sprintf("attribute %q is not a name", name), "")
 		v.when(j.Claims.Attributes[name] == "", "tokens.jwt.claims.attributes", fmt.Sprintf("attribute %q names no claim", name), "")
@@ -298,9 +323,7 @@ func (c *Config) checkReplica(v *checker) {
 		v.when(r.Key != "", "ledger.replica.address", "a key and no address", "host:port of the second machine")
 		return
 	}
-	if _, _, err := net.SplitHostPort(r.Address); err != nil {
-		v.add("ledger.replica.address", fmt.Sprintf("%q is not host:port", r.Address), "such as 10.0.0.2:7443")
-	}
+	v.when(!IsAddress(r.Address), "ledger.replica.address", fmt.Sprintf("%q is not host:port", r.Address), "such as 10.0.0.2:7443")
 	key, err := base64.StdEncoding.Strict().DecodeString(r.Key)
 	v.when(err != nil || len(key) != ed25519.PublicKeySize, "ledger.replica.key", "not an Ed25519 public key in base64", "the second machine prints it with: weir lineage replica-key FILE")
 	names := c.levelNames()
@@ -367,17 +390,17 @@ func (c *Config) checkBounds(v *checker) {
 	}
 	s := c.Server
 	for _, d := range [...]struct {
-		key string
-		bad bool
+		key  string
+		time time.Duration
 	}{
-		{"readTimeout", s.ReadTimeout <= 0},
-		{"writeTimeout", s.WriteTimeout <= 0},
-		{"idleTimeout", s.IdleTimeout <= 0},
-		{"requestTimeout", s.RequestTimeout <= 0},
-		{"queueTimeout", s.QueueTimeout <= 0},
-		{"shutdownTimeout", s.ShutdownTimeout <= 0},
+		{"readTimeout", s.ReadTimeout},
+		{"writeTimeout", s.WriteTimeout},
+		{"idleTimeout", s.IdleTimeout},
+		{"requestTimeout", s.RequestTimeout},
+		{"queueTimeout", s.QueueTimeout},
+		{"shutdownTimeout", s.ShutdownTimeout},
 	} {
-		v.when(d.bad, "server."+d.key, "a time of zero or less would wait for ever", "")
+		v.atLeast(d.time, "server."+d.key)
 	}
 	v.when(s.WriteTimeout > 0 && s.WriteTimeout <= s.RequestTimeout, "server.writeTimeout", "not longer than requestTimeout", "an answer must still be writable when a request timed out")
 	v.when(s.HeaderBytes < 4<<10 || s.HeaderBytes > 1<<20, "server.headerBytes", "not between 4096 and 1048576", "")
