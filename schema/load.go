@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,13 +54,38 @@ func ReadFolder(dir string) ([]File, error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+		text, err := ReadRegular(path, maxFile)
 		if err != nil {
 			return nil, fmt.Errorf("read schema file: %w", err)
 		}
 		files = append(files, File{Name: path, Text: string(text)})
 	}
 	return files, nil
+}
+
+// maxFile bounds one SDL file.
+const maxFile = 16 << 20
+
+// What a watched file must not be: a pipe, a device or a folder; or too large.
+var (
+	ErrNotRegular = errors.New("not a regular file")
+	ErrTooLarge   = errors.New("the file is too large")
+)
+
+// ReadRegular reads a file that is looked at again and again, of most bytes at
+// most. A pipe would keep whoever reads it waiting for ever.
+func ReadRegular(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", path, ErrTooLarge, most)
+	}
+	return os.ReadFile(path) //nolint:gosec // the operator names it, or its folder
 }
 
 // Load checks the files together and builds the catalogue of them. It collects

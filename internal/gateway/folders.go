@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -120,14 +119,7 @@ func readFiles(dir, suffix string) ([]schema.File, error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if info.Size() > maxPolicyFile {
-			return nil, fmt.Errorf("%s: %w", path, errTooLarge)
-		}
-		b, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the operator named
+		b, err := schema.ReadRegular(path, maxPolicyFile)
 		if err != nil {
 			return nil, err
 		}
@@ -135,8 +127,6 @@ func readFiles(dir, suffix string) ([]schema.File, error) {
 	}
 	return files, nil
 }
-
-var errTooLarge = errors.New("the file is too large")
 
 // Load builds a generation from the folders as they are. The error is a
 // *RefusedError when the content is at fault; warnings come with a generation.

@@ -8,13 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
 	"github.com/weir-data/weir/internal/config"
+	"github.com/weir-data/weir/schema"
 )
 
 // maxJWKS bounds a key set's size in bytes.
@@ -100,18 +100,24 @@ func (j *JWKS) Run(ctx context.Context) error {
 			}
 		}
 		last = time.Now()
-		failing = j.warned(ctx, j.refresh(ctx), failing)
+		failing = j.look(ctx, failing)
 	}
 }
 
-// warned tells of a refresh that failed, once for as long as it fails alike, and
-// gives what was told last.
-func (j *JWKS) warned(ctx context.Context, err error, before string) string {
+// look refreshes the keys, and gives what was told last: that it fails is told once
+// for as long as it fails alike, since a file is looked at several times a second.
+func (j *JWKS) look(ctx context.Context, before string) string {
+	err := j.refresh(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return before
+	case err == nil && before != "":
+		j.log.Info("the token issuer's keys can be refreshed again")
+	case err != nil && err.Error() != before:
+		j.log.Warn("the token issuer's keys could not be refreshed; those at hand stay in force", "error", err.Error())
+	}
 	if err == nil {
 		return ""
-	}
-	if err.Error() != before && ctx.Err() == nil {
-		j.log.Warn("the token issuer's keys could not be refreshed; those at hand stay in force", "error", err.Error())
 	}
 	return err.Error()
 }
@@ -143,12 +149,7 @@ func (j *JWKS) refresh(ctx context.Context) error {
 
 func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 	if j.cfg.File != "" {
-		f, err := os.Open(j.cfg.File) //nolint:gosec // the operator names the file
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		return bounded(f)
+		return schema.ReadRegular(j.cfg.File, maxJWKS)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.cfg.URL, nil)
 	if err != nil {

@@ -251,8 +251,9 @@ func (r *Revisions) refresh(ctx context.Context) (changed bool) {
 		return false
 	}
 	if t.digest == r.loaded && !again {
-		r.seen = t.digest
-		return true // a bad revision was taken back
+		r.seen = t.digest // a bad revision was taken back
+		r.log.Info("schema, policy and registered documents are those in force again", "policy", r.Current().Policy)
+		return true
 	}
 	r.load(ctx, t)
 	return true
@@ -320,7 +321,8 @@ func (r *Revisions) unreadable(err error) {
 	}
 	r.seen = mark
 	r.metrics.reloaded("refused", r.now())
-	r.log.Error("schema, policy or registered documents cannot be read; the revision in force serves on", "error", err.Error())
+	r.log.Error("schema, policy or registered documents cannot be read; the revision in force serves on",
+		"error", err.Error(), "remedy", "put back what is missing, let this account read it, and move away what is no file")
 }
 
 func (r *Revisions) refuse(ctx context.Context, err error) {

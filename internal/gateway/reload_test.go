@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,6 +266,40 @@ func TestReload(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "police.graphqls:") || !strings.Contains(log.String(), "rules.csv:1:") {
 		t.Errorf("no places in the log: %s", log)
+	}
+}
+
+// TestPipesAreNotRead: a pipe in a watched folder would keep the watch waiting for
+// ever, and with it every narrowing to come and the end of the process.
+func TestPipesAreNotRead(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	d, log := folders(t), &safeBuffer{}
+	d.Documents = Documents{Folder: filepath.Join(t.TempDir(), "documents"), MaxBytes: 1 << 10}
+	must(t, os.Mkdir(d.Documents.Folder, 0o700))
+	r, err := OpenRevisions(t.Context(), d, nil, &fakeLedger{}, NewMetrics(), slog.New(slog.NewJSONHandler(log, nil)), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	first := r.Current()
+	for i, pipe := range [...]string{
+		filepath.Join(d.Schema, "x.graphqls"), filepath.Join(d.Policy, "x.csv"),
+		filepath.Join(d.Policy, "x"+ApprovalSuffix), filepath.Join(d.Documents.Folder, "x.graphql"),
+	} {
+		must(t, syscall.Mkfifo(pipe, 0o600))
+		wait(t, func() bool { return strings.Contains(log.String(), pipe+": not a regular file") }, pipe+": no word in the log")
+		must(t, os.Remove(pipe))
+		const back = "are those in force again"
+		wait(t, func() bool { return strings.Count(log.String(), back) == i+1 }, pipe+": the log does not say that all is well again")
+	}
+	if r.Current() != first {
+		t.Error("the revision in force changed")
+	}
+	cancel()
+	if err := errors.Join(<-done, r.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-data/weir/authz"
+	"github.com/weir-data/weir/schema"
 )
 
 // Revocations are asked on every request, and again when its answer leaves.
@@ -26,16 +26,23 @@ type Revocations interface {
 // every token of one reader; # at the beginning of a line or after a blank begins
 // a comment. It can only take away, so that nothing of it is ignored: where it
 // cannot be read, or a line of it cannot, all that it said before stays in force
-// beside the lines that can be read. Run keeps it fresh.
+// beside the lines that can be read. What is added is in force at once; what is
+// taken away was away at two looks, since a list that is written in its place is
+// empty for a moment. Run keeps it fresh.
 type RevocationFile struct {
 	path    string
 	log     *slog.Logger
 	current atomic.Pointer[revoked]
+	seen    []byte // at the last look; whoever calls refresh alone
 }
+
+// maxRevoked bounds the list in bytes.
+const maxRevoked = 256 << 20
 
 type revoked struct {
 	text     []byte
 	wrong    error // with a line of the text
+	more     bool  // it holds what was away at one look alone, too
 	ids      map[string]struct{}
 	subjects map[string]struct{}
 }
@@ -77,17 +84,22 @@ func (f *RevocationFile) Run(ctx context.Context) error {
 		if err != nil && !failing {
 			f.log.Error("the revocation list cannot be read; what it said before stays in force", "error", err.Error())
 		}
+		if err == nil && failing {
+			f.log.Info("the revocation list can be read again", "file", f.path)
+		}
 		failing = err != nil
 	}
 }
 
 func (f *RevocationFile) refresh() error {
-	text, err := os.ReadFile(f.path) //nolint:gosec // the operator names the file
+	text, err := schema.ReadRegular(f.path, maxRevoked)
 	if err != nil {
 		return err
 	}
 	old := f.current.Load()
-	if old != nil && bytes.Equal(old.text, text) {
+	settled := old == nil || bytes.Equal(f.seen, text)
+	f.seen = text
+	if old != nil && !old.more && bytes.Equal(old.text, text) {
 		return old.wrong
 	}
 	next := readRevocations(text)
@@ -96,11 +108,16 @@ func (f *RevocationFile) refresh() error {
 		if old == nil {
 			return next.wrong
 		}
+	}
+	if !settled || next.wrong != nil {
 		maps.Copy(next.ids, old.ids)
 		maps.Copy(next.subjects, old.subjects)
 	}
+	next.more = !settled
 	f.current.Store(next)
-	f.log.Info("revocation list loaded", "tokens", len(next.ids), "readers", len(next.subjects))
+	if settled {
+		f.log.Info("revocation list loaded", "tokens", len(next.ids), "readers", len(next.subjects))
+	}
 	return next.wrong
 }
 

@@ -93,3 +93,52 @@ func TestRevocationLines(t *testing.T) {
 		}
 	}
 }
+
+// TestRevocationsWrittenInPlace: a list that is written in its place is empty, and
+// then half, for a moment. Nobody comes in meanwhile.
+func TestRevocationsWrittenInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "revoked")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("\ufeffone\r\nsub: two \r\n")
+	f, err := OpenRevocations(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(want ...bool) {
+		t.Helper()
+		if err := f.refresh(); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range []*authz.Subject{{ID: "s", TokenID: "one"}, {ID: "two"}, {ID: "three"}} {
+			if f.Revoked(s) != want[i] {
+				t.Errorf("%d: revoked %v, want %v", i+1, !want[i], want[i])
+			}
+		}
+	}
+	look(true, true, false)
+	put("")
+	look(true, true, false)
+	put("on")
+	look(true, true, false)
+	put("one\nsub:two\nsub:three\n")
+	look(true, true, true)
+	look(true, true, true)
+	put("one\n")
+	look(true, true, true)
+	look(true, false, false)
+	// Added, and taken back before it was looked at twice.
+	put("one\nsub:three\n")
+	look(true, false, true)
+	put("one\n")
+	look(true, false, true)
+	look(true, false, false)
+	put("\xff\xfeo\x00")
+	if err := f.refresh(); err == nil {
+		t.Error("a list in UTF-16 was taken")
+	}
+}

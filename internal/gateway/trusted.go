@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,14 +65,10 @@ func (d *Documents) read() ([]schema.File, error) {
 
 // readFile cuts what is too long one byte beyond the limit.
 func (d *Documents) readFile(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if info.Size() > int64(d.MaxBytes) {
+	text, err := schema.ReadRegular(path, int64(d.MaxBytes))
+	if errors.Is(err, schema.ErrTooLarge) {
 		return strings.Repeat(" ", d.MaxBytes+1), nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the operator named
 	return string(text), err
 }
 
