@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/weir-data/weir/internal/cli"
 )
@@ -27,7 +26,7 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), cli.Signals()...)
 	code := cli.Run(ctx, os.Args[1:], version(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -209,6 +209,9 @@ func (s *streams) versionCommand() *cobra.Command {
 
 // loadConfig reads a configuration file with messages for people.
 func loadConfig(path string) (*config.Config, error) {
+	if path == "" {
+		return nil, &exitError{ExitUsage, errors.New("--config names no file"), "such as --config /etc/weir/weir.yaml"}
+	}
 	c, err := config.Load(path)
 	var problems config.Errors
 	switch {
@@ -219,6 +222,6 @@ func loadConfig(path string) (*config.Config, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, environment(fmt.Errorf("%s does not exist", path), "name the configuration with --config, or start with: weir demo")
 	default:
-		return nil, environment(err, "")
+		return nil, environment(err, placeRemedy(err, "name the file itself with --config"))
 	}
 }

@@ -110,11 +110,27 @@ func (s *streams) lint() *cobra.Command {
 	f := &lintFlags{}
 	c := &cobra.Command{
 		Use: "lint", Short: "Check configuration, schema and policy, as serve would", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return s.lintContent(f, 200*time.Millisecond) },
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkSources(f.config); err != nil {
+				return err
+			}
+			return s.lintContent(f, 200*time.Millisecond)
+		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.masks, "masks", false, "list the masked fields too, and what can be learnt of a value through each one's mask")
 	return c
+}
+
+// checkSources refuses a configuration whose sources serve could not open. None of
+// them is asked.
+func checkSources(path string) error {
+	cfg, err := located(path)
+	if err != nil {
+		return err
+	}
+	n := &node{cfg: cfg}
+	return errors.Join(n.openAdapters(), n.close())
 }
 
 // lintContent loads what serve would load; budget bounds the comparison with

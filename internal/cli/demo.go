@@ -61,10 +61,13 @@ func (s *streams) runDemo(ctx context.Context, f demoFlags) error {
 		return err
 	}
 	if f.listen != "" {
+		if err := checkListen(f.listen); err != nil {
+			return err
+		}
 		cfg.Listen = f.listen
 	}
 	// A port in use is found before minutes go into writing data.
-	probe, err := listenOn(ctx, cfg.Listen)
+	probe, err := listenOn(ctx, cfg.Listen, frontAddress)
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,9 @@ func (s *streams) runDemo(ctx context.Context, f demoFlags) error {
 		return environment(err, "")
 	}
 	if err := s.generate(ctx, cfg, f); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop: the next start goes on
+		}
 		return err
 	}
 	if err := cfg.Validate(); err != nil {

@@ -223,12 +223,20 @@ func (n *node) openAdapters() error {
 	for _, id := range n.cfg.DepartmentIDs() {
 		a, err := openAdapter(n.cfg.Departments[id])
 		if err != nil {
-			return refused(fmt.Errorf("departments.%s: %w", id, err), "")
+			return refused(fmt.Errorf("departments.%s: %w", id, err), sourceRemedy(n.cfg.Departments[id].Driver))
 		}
 		n.adapters[id] = a
 		n.closing = append(n.closing, a.Close)
 	}
 	return nil
+}
+
+// sourceRemedy is for a source that cannot be opened as weir.yaml names it.
+func sourceRemedy(driver string) string {
+	if driver != config.DriverPostgres {
+		return ""
+	}
+	return "url is such as postgres://user:${PASSWORD}@host:5432/database; what a password has of / ? # % [ ] and blanks is written as %XX, and files that url names (sslrootcert, sslcert, sslkey) must be there"
 }
 
 // check asks every source whether it is there and holds what the catalogue says.
@@ -275,29 +283,33 @@ func (n *node) authenticator(ctx context.Context) (gateway.Authenticator, error)
 // listen opens the ports, so that a port in use is found before anything is
 // promised.
 func (n *node) listen(ctx context.Context) (front, metrics net.Listener, err error) {
-	if front, err = listenOn(ctx, n.cfg.Listen); err != nil {
+	if front, err = listenOn(ctx, n.cfg.Listen, frontAddress); err != nil {
 		return nil, nil, err
 	}
 	if n.cfg.Server.Metrics != "" {
-		if metrics, err = listenOn(ctx, n.cfg.Server.Metrics); err != nil {
+		if metrics, err = listenOn(ctx, n.cfg.Server.Metrics, "server.metrics in weir.yaml"); err != nil {
 			return nil, nil, errors.Join(err, front.Close())
 		}
 	}
 	return front, metrics, nil
 }
 
-func listenOn(ctx context.Context, address string) (net.Listener, error) {
+// frontAddress is where the address of the front is said.
+const frontAddress = "--listen, or listen in weir.yaml"
+
+// listenOn opens a port; said is where its address is said.
+func listenOn(ctx context.Context, address, said string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, environment(fmt.Errorf("%s is in use by another process", address), "stop it, or choose another address with --listen")
+		return nil, environment(fmt.Errorf("%s is in use by another process", address), "stop it, or choose another address with "+said)
 	case errors.Is(err, syscall.EACCES):
-		return nil, environment(fmt.Errorf("%s: permission denied", address), "choose a port above 1023 with --listen")
+		return nil, environment(fmt.Errorf("%s: permission denied", address), "choose a port above 1023 with "+said)
 	default:
-		return nil, environment(fmt.Errorf("cannot listen on %s: %w", address, err), "give host:port, such as 127.0.0.1:8080, with --listen")
+		return nil, environment(fmt.Errorf("cannot listen on %s: %w", address, err), "give an address of this machine and a port, such as 127.0.0.1:8080, with "+said)
 	}
 }
 

@@ -54,7 +54,7 @@ It ends when a sync fails: what the disk holds is not known then.`,
 			if err != nil {
 				return environment(err, "name this machine's key file with --identity")
 			}
-			l, err := listenOn(c.Context(), listen)
+			l, err := listenOn(c.Context(), listen, "--listen")
 			if err != nil {
 				return err
 			}

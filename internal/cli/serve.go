@@ -3,9 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	stdlog "log"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +28,9 @@ func (s *streams) serve() *cobra.Command {
 				return err
 			}
 			if listen != "" {
+				if err := checkListen(listen); err != nil {
+					return err
+				}
 				cfg.Listen = listen
 			}
 			cfg.SingleOfficer = cfg.SingleOfficer || single
@@ -40,6 +47,35 @@ func (s *streams) serve() *cobra.Command {
 	c.Flags().StringVar(&listen, "listen", "", "address to listen on, instead of the configuration's")
 	c.Flags().BoolVar(&single, "single-officer", false, "let one security officer widen rights alone")
 	return c
+}
+
+// Signals are those that end a node in order. SIGHUP is one, unless whoever started
+// it had it ignored, as nohup does: folders are watched, and weir.yaml is read at a
+// start alone.
+func Signals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// checkListen refuses what is no address before anything is opened.
+func checkListen(address string) error {
+	if config.IsAddress(address) {
+		return nil
+	}
+	return &exitError{ExitUsage, fmt.Errorf("--listen %q is not host:port", address), "such as 127.0.0.1:8080"}
+}
+
+// toldToStop is how a start ends: with its failure, or, where that is of the wish to
+// stop, in order.
+func toldToStop(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	log.Info("told to stop before it served", "while", err.Error())
+	return nil
 }
 
 // errNoSecondOfficer: a widening must wait for a second officer's signature, and
@@ -76,7 +112,7 @@ func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how servi
 	defer asDefault(log)()
 	n, err := openNode(ctx, cfg, how.query, log)
 	if err != nil {
-		return err
+		return toldToStop(ctx, log, err)
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
 	if cfg.SingleOfficer && cfg.Mode != config.ModeDemo {
@@ -85,12 +121,16 @@ func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how servi
 	if cfg.Mode == config.ModeDemo && !config.Loopback(cfg.Listen) {
 		log.Warn("DEMO MODE on an address that others can reach: the tokens are public knowledge; serve synthetic data only", "listen", cfg.Listen)
 	}
-	for _, p := range n.check(ctx) {
+	problems := n.check(ctx)
+	if ctx.Err() != nil {
+		return toldToStop(ctx, log, context.Cause(ctx)) // they would be of our going
+	}
+	for _, p := range problems {
 		log.Warn("a source is not as the catalogue says; its fields will be errors, the others are served", "finding", p)
 	}
 	front, metrics, err := n.listen(ctx)
 	if err != nil {
-		return err
+		return toldToStop(ctx, log, err)
 	}
 	log.Info("serving", "listen", front.Addr().String(), "mode", cfg.Mode)
 	if how.ready != nil {

@@ -4,8 +4,12 @@ import (
 	"context"
 	stdlog "log"
 	"log/slog"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,5 +43,33 @@ func TestLibrariesLog(t *testing.T) {
 	}
 	if slog.Default() != was || stdlog.Writer() != writer || stdlog.Flags() != flags {
 		t.Error("the process logs as the node did")
+	}
+}
+
+// TestToldToStopWhileItStarts: that is no fault of a ledger, a port or an issuer.
+func TestToldToStopWhileItStarts(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	demo := filepath.Join(t.TempDir(), "demo")
+	for _, args := range [][]string{
+		{"demo", "--state", demo, "--people", "10", "--listen", "127.0.0.1:0"},
+		{"serve", "--config", filepath.Join(demo, "weir.yaml"), "--listen", "127.0.0.1:0"},
+	} {
+		out := &lockedBuffer{}
+		if code := Run(stopped, args, "test", out, out); code != ExitOK || strings.Contains(out.String(), "weir:") {
+			t.Errorf("%s: exit code %d\n%s", args[0], code, out)
+		}
+		if args[0] == "serve" && !strings.Contains(out.String(), `"msg":"told to stop before it served"`) {
+			t.Errorf("the log does not say why it ended\n%s", out)
+		}
+	}
+}
+
+// TestSignals: each ends a node in order.
+func TestSignals(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !slices.Contains(Signals(), os.Signal(sig)) && !signal.Ignored(sig) {
+			t.Errorf("%s kills", sig)
+		}
 	}
 }

@@ -193,6 +193,7 @@ func TestRefusals(t *testing.T) {
 		{"an aliased list for a text", "listen: 127.0.0.1:9000", "roles: &r [a]\nlisten: *r", []string{"listen: a list stands where a text is expected"}},
 		{"nested too deep", "listen: 127.0.0.1:9000", "roles: " + strings.Repeat("[", 10_000), []string{"weir.yaml:2:40: nested more than 32 deep"}},
 		{"nested too deep in a block", "listen: 127.0.0.1:9000", "roles:\n  " + strings.Repeat("- ", 10_000) + "x", []string{"weir.yaml:3:67: nested more than 32 deep"}},
+		{"metrics on the front's port", "listen: 127.0.0.1:9000", "listen: 127.0.0.1:9000\nserver: {metrics: 127.0.0.1:9000}", []string{"server.metrics: the address that listen has"}},
 		{"a port that cannot be", "127.0.0.1:9000", "127.0.0.1:99999", []string{`listen: "127.0.0.1:99999" is not host:port`}},
 		{"times too short", "listen: 127.0.0.1:9000", "server: {requestTimeout: 5ns, queueTimeout: -1s}", []string{"server.requestTimeout: 5ns is less than 1ms", "server.queueTimeout: -1s is less than 1ms"}},
 		{"an issuer asked without pause", "{file: jwks.json}", "{url: \"https://issuer.example/keys\", refresh: 1ns}", []string{"tokens.jwt.jwks.refresh: less than 1s"}},

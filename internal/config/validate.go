@@ -72,6 +72,7 @@ func (c *Config) problems() Errors {
 func (c *Config) checkPlaces(v *checker) {
 	v.when(!IsAddress(c.Listen), "listen", fmt.Sprintf("%q is not host:port", c.Listen), "such as 127.0.0.1:8080")
 	v.when(c.Server.Metrics != "" && !IsAddress(c.Server.Metrics), "server.metrics", fmt.Sprintf("%q is not host:port", c.Server.Metrics), "such as 127.0.0.1:9090")
+	v.when(c.Server.Metrics != "" && c.Server.Metrics == c.Listen && !strings.HasSuffix(c.Listen, ":0"), "server.metrics", "the address that listen has", "one of its own, or none: /metrics then answers loopback on the main one")
 	v.when(c.State == "", "state", "no folder for ledger and keys", "name a folder that this node alone writes")
 	v.when(c.Schema == "", "schema", "no folder of SDL files", "")
 	v.when(c.Documents.Only && c.Documents.Folder == "", "documents.only", "no folder of documents, so that nothing would be served", "name it: documents.folder")
