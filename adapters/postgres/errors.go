@@ -32,7 +32,7 @@ func (a *Adapter) mapError(over, err error) error {
 	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
-		return &adapters.Error{Kind: kindOf(e.Code), Cause: fmt.Errorf("postgres: %s, SQLSTATE %s", severity(e), e.Code)}
+		return &adapters.Error{Kind: kindOf(e.Code), Cause: fmt.Errorf("postgres: %s, %sSQLSTATE %s", severity(e), meaning(e.Code), e.Code)}
 	}
 	return &adapters.Error{Kind: adapters.Unavailable, Cause: networkCause(err)}
 }
@@ -43,6 +43,29 @@ func severity(e *pgconn.PgError) string {
 		return "fatal"
 	}
 	return "error"
+}
+
+// meaning puts into words what an operator can do something about.
+func meaning(code string) string {
+	switch code {
+	case "28000", "28P01":
+		return "the user or its password is refused, "
+	case "3D000":
+		return "no such database, "
+	case "42501":
+		return "the user may not read that, "
+	case "42P01":
+		return "no such table, "
+	case "42703":
+		return "no such column, "
+	case "53300":
+		return "too many connections, "
+	case "57014":
+		return "the statement took too long or was canceled there, "
+	case "57P01", "57P02", "57P03":
+		return "the server is stopping or starting, "
+	}
+	return ""
 }
 
 // kindOf reads SQLSTATE, by class where the class says enough (PostgreSQL

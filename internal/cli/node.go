@@ -347,7 +347,7 @@ func contentError(err error) error {
 	case errors.Is(err, authz.ErrPolicy):
 		return refused(err, "")
 	default:
-		return environment(err, "")
+		return environment(err, placeRemedy(err, ""))
 	}
 }
 

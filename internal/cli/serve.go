@@ -126,7 +126,7 @@ func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how servi
 		return toldToStop(ctx, log, context.Cause(ctx)) // they would be of our going
 	}
 	for _, p := range problems {
-		log.Warn("a source is not as the catalogue says; its fields will be errors, the others are served", "finding", p)
+		log.Warn("a source is down, or not as the catalogue says; its fields will be errors, the others are served", "finding", p)
 	}
 	front, metrics, err := n.listen(ctx)
 	if err != nil {
