@@ -210,6 +210,7 @@ func (r *run) groupCell(s *step, g *group, of *fetchNode) {
 	var written resolvers.Written
 	r.buf, written = r.writer.Aggregated(r.buf, &s.leaf, text, isNull, bad, outcome)
 	if written == resolvers.Bad {
+		r.misfitOf(f)
 		r.fail(f, plan.Internal)
 	}
 }

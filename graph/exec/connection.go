@@ -75,7 +75,7 @@ func (r *run) wrapped(s *step, p *page, at *place) bool {
 		r.path = append(r.path, element{key: s.field.Key})
 		return r.row(s.inner, p.member, *at)
 	case plan.FieldCursor:
-		return r.cursor(p, at)
+		return r.cursor(s, p, at)
 	case plan.FieldPageInfo:
 		r.path = append(r.path, element{key: s.field.Key})
 		if p.member != nil && s.inner.ofRows() {
@@ -97,7 +97,7 @@ func (r *run) wrapped(s *step, p *page, at *place) bool {
 		if s.kind == plan.FieldEndCursor && p.size > 1 {
 			edge = edge.result.at(edge.number + p.size - 1)
 		}
-		return r.cursor(p, &edge)
+		return r.cursor(s, p, &edge)
 	case plan.FieldTotalCount:
 		return r.total(s, p)
 	default:
@@ -139,8 +139,16 @@ func (o *object) ofRows() bool {
 	})
 }
 
-func (r *run) cursor(p *page, at *place) bool {
+func (r *run) cursor(s *step, p *page, at *place) bool {
 	if at == nil || p.member == nil {
+		return false
+	}
+	// The source has put the row somewhere by a value that nobody can state: as a
+	// NULL it would lead back, or past rows that were never shown.
+	if i := at.misfit(p.rows.Connection.CursorColumns); i >= 0 {
+		f := &r.prog.fetches[p.member.fetch]
+		r.misfit(f.Department, f.Type, f.Shape.Order[i].Column.Name)
+		r.fail(s.field, plan.Internal)
 		return false
 	}
 	if p.binding == nil {

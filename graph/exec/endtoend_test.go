@@ -36,7 +36,8 @@ type world struct {
 	generation *plan.Generation
 	executor   *Executor
 	sources    map[string]adapters.Adapter
-	down       map[string]error // by department
+	down       map[string]error  // by department
+	files      map[string]string // of the databases, by department
 	now        time.Time
 	last       *resolvers.Request
 	budgets    *memoryBudgets
@@ -84,10 +85,11 @@ func readTestdata(t testing.TB, name string) string {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, sources: map[string]adapters.Adapter{}, down: map[string]error{}, budgets: &memoryBudgets{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, sources: map[string]adapters.Adapter{}, down: map[string]error{}, files: map[string]string{}, budgets: &memoryBudgets{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	for _, name := range []string{"police", "health"} {
 		path := filepath.Join(dir, name+".db")
+		w.files[name] = path
 		db, err := sql.Open("sqlite", path)
 		if err != nil {
 			t.Fatal(err)

@@ -95,6 +95,36 @@ func (r *run) fail(f *plan.Field, code plan.Code) {
 	}
 }
 
+// Misfit tells of stored values in one column that are not of their field's
+// kind, and of how many positions of one answer that was an error for, or the
+// reason of one. It holds no value.
+type Misfit struct {
+	Request                  string // id
+	Department, Type, Column string
+	Count                    int
+}
+
+// misfit notes for operators' eyes why a value, a cursor or a merged list is an
+// error: the answer does not name the column.
+func (r *run) misfit(department, typeName, column string) {
+	m := Misfit{Request: r.req.ID, Department: department, Type: typeName, Column: column, Count: 1}
+	for i := range r.misfits {
+		if have := &r.misfits[i]; have.Department == department && have.Type == typeName && have.Column == column {
+			have.Count++
+			return
+		}
+	}
+	r.misfits = append(r.misfits, m)
+}
+
+// misfitOf is misfit of a field's column.
+func (r *run) misfitOf(f *plan.Field) {
+	if uses := r.prog.plan.Uses; f.Use >= 0 && f.Use < len(uses) {
+		u := &uses[f.Use]
+		r.misfit(u.Department, u.Coordinate.Type, u.Column)
+	}
+}
+
 // withheld notes a position that is null by decision, for readers who asked
 // for errors.
 func (r *run) withheld(f *plan.Field) {

@@ -62,6 +62,9 @@ type Config struct {
 	// Observe is told of every fetch that ran, from the fetch's goroutine; may
 	// be nil.
 	Observe func(Fetched)
+	// Misfits is told of stored values that were errors in an answer because they
+	// are not of their field's kind, once per column; may be nil.
+	Misfits func(Misfit)
 	// Report is told of the executor's own faults; may be nil. The error holds
 	// no value of a row.
 	Report func(error)
@@ -91,6 +94,7 @@ type Executor struct {
 	aggregates  AggregateLimits
 	ages        Ages
 	observe     func(Fetched)
+	misfits     func(Misfit)
 	report      func(error)
 	plans       *planCache
 	runs        sync.Pool
@@ -109,7 +113,7 @@ func New(cfg Config) (*Executor, error) {
 		departments: make(map[string]*department, len(cfg.Adapters)),
 		maxRows:     orElse(cfg.MaxRows, 200_000), maxBytes: orElse(cfg.MaxBytes, 256<<20),
 		cursorLife: orElse(cfg.CursorLife, time.Hour),
-		now:        cfg.Now, budgets: cfg.Budgets, matchLimits: cfg.MatchLimits, aggregates: cfg.Aggregates, ages: cfg.Ages, observe: cfg.Observe, report: cfg.Report,
+		now:        cfg.Now, budgets: cfg.Budgets, matchLimits: cfg.MatchLimits, aggregates: cfg.Aggregates, ages: cfg.Ages, observe: cfg.Observe, misfits: cfg.Misfits, report: cfg.Report,
 	}
 	if e.limits == (plan.Limits{}) {
 		e.limits = plan.DefaultLimits()
@@ -359,5 +363,10 @@ func (r *run) respond(ctx context.Context) (response *graphql.Response) {
 	r.complete()
 	response = &graphql.Response{Data: r.buf, Errors: r.errors()}
 	r.releaseBatches()
+	if r.e.misfits != nil {
+		for _, m := range r.misfits {
+			r.e.misfits(m)
+		}
+	}
 	return response
 }

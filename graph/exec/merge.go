@@ -16,6 +16,25 @@ type stream struct {
 	left   int
 }
 
+// unmergeable finds the first merge key that is not of its kind in one of the
+// stream's rows; -1 when there is none. The source has put such a row somewhere
+// among its others, and no other source's rows can be put before or behind it.
+func (s *stream) unmergeable() int {
+	if len(s.member.mergeColumns) == 0 {
+		return -1
+	}
+	at := s.at
+	for n := range s.left {
+		if n > 0 {
+			at.next()
+		}
+		if key := at.misfit(s.member.mergeColumns); key >= 0 {
+			return key
+		}
+	}
+	return -1
+}
+
 // least gives the index of the stream whose head comes first in the merged
 // order, or -1 when all are empty. Streams are in the order of their types'
 // names and equal heads leave the earlier one first.

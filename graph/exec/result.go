@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/weir-data/weir/adapters"
@@ -108,6 +109,12 @@ func (p *place) bits() (truth, unknown uint64) {
 		return 0, 0
 	}
 	return p.batch.True[p.row], p.batch.Unknown[p.row]
+}
+
+// misfit finds the first of some columns whose cell is not of its kind; -1 when
+// there is none.
+func (p *place) misfit(columns []int) int {
+	return slices.IndexFunc(columns, func(c int) bool { return p.batch.IsBad(p.row, c) })
 }
 
 // next moves to the following row, which must exist.

@@ -35,6 +35,7 @@ type run struct {
 	scratch    []byte
 	path       []element
 	failures   []failure
+	misfits    []Misfit
 	truncated  []string
 	tags       tagSet
 	tagger     *keyring.Tagger
@@ -324,6 +325,8 @@ func (r *run) end() {
 	r.path, r.truncated = r.path[:0], r.truncated[:0]
 	clear(r.failures)
 	r.failures = r.failures[:0]
+	clear(r.misfits)
+	r.misfits = r.misfits[:0]
 	clear(r.streams)
 	r.streams = r.streams[:0]
 	r.tags.end()

@@ -60,6 +60,7 @@ func (r *run) object(o *object, at *place) bool {
 func (r *run) leafNull(s *step, written resolvers.Written) bool {
 	switch written {
 	case resolvers.Bad:
+		r.misfitOf(s.field)
 		r.fail(s.field, plan.Internal)
 	case resolvers.Withheld:
 		r.withheld(s.field)
@@ -135,6 +136,7 @@ func (r *run) relation(s *step, at *place) bool {
 	r.streams = streams
 	if code != "" {
 		r.fail(s.field, code)
+		r.misfitsOf(s.rows, at.number)
 	}
 	if !ok {
 		r.streams = r.streams[:base]
@@ -165,29 +167,54 @@ func (r *run) relation(s *step, at *place) bool {
 func (r *run) open(streams []stream, rows *rows, number int) (_ []stream, code plan.Code, ok bool) {
 	base := len(streams)
 	for i := range rows.members {
-		m := &rows.members[i]
-		f, res := &r.prog.fetches[m.fetch], &r.results[m.fetch]
-		if res.failure != "" {
-			if code == "" {
-				code = res.failure
+		failure := r.results[rows.members[i].fetch].failure
+		var st stream
+		if failure == "" {
+			if st = r.stream(rows, i, number); st.unmergeable() >= 0 {
+				failure = plan.Internal
 			}
-			continue
 		}
-		first, last := 0, res.rows
-		switch {
-		case f.Parent != nil:
-			first, last = res.group(ordinalOf(res, number))
-		case len(f.Shape.Keys) > 0:
-			first, last = res.group(ordinalOf(res, max(rows.Ordinal, 0)))
+		if failure == "" {
+			streams = append(streams, st)
+		} else if code == "" {
+			code = failure
 		}
-		st := stream{member: m, left: last - first}
-		if st.left > 0 {
-			st.at = res.at(first)
-		}
-		streams = append(streams, st)
 	}
 	partial := r.req.PartialLists && rows.Many && len(rows.members) > 1 && len(streams) > base
 	return streams, code, code == "" || partial
+}
+
+// stream gives a member's rows that belong to the parent's row of this number.
+// Its fetch has succeeded.
+func (r *run) stream(rows *rows, member, number int) stream {
+	m := &rows.members[member]
+	f, res := &r.prog.fetches[m.fetch], &r.results[m.fetch]
+	first, last := 0, res.rows
+	switch {
+	case f.Parent != nil:
+		first, last = res.group(ordinalOf(res, number))
+	case len(f.Shape.Keys) > 0:
+		first, last = res.group(ordinalOf(res, max(rows.Ordinal, 0)))
+	}
+	st := stream{member: m, left: last - first}
+	if st.left > 0 {
+		st.at = res.at(first)
+	}
+	return st
+}
+
+// misfitsOf notes the columns that a list could not be merged by.
+func (r *run) misfitsOf(rows *rows, number int) {
+	for i := range rows.members {
+		f := &r.prog.fetches[rows.members[i].fetch]
+		if r.results[f.ID].failure != "" {
+			continue
+		}
+		st := r.stream(rows, i, number)
+		if key := st.unmergeable(); key >= 0 {
+			r.misfit(f.Department, f.Type, f.Shape.Order[key].Column.Name)
+		}
+	}
 }
 
 func ordinalOf(res *result, i int) int32 {

@@ -125,6 +125,10 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		Budgets: budgets{kept}, MatchLimits: matchLimits(n.cfg), Aggregates: aggregateLimits(n.cfg),
 		Report:  report,
 		Observe: func(f exec.Fetched) { logFailure(n.log, &f) },
+		Misfits: func(m exec.Misfit) {
+			n.log.Warn("a stored value is not of its field's type", "requestId", m.Request, "department", m.Department,
+				"type", m.Type, "column", m.Column, "positions", m.Count)
+		},
 	})
 	if err != nil {
 		return err

@@ -128,8 +128,11 @@ func translateOne(e *gqlerror.Error, requestID string) graphError {
 		case string:
 			code = plan.Code(c)
 		}
-		if known(code) && code != plan.Internal {
-			out.Message, out.Extensions.Code = e.Message, code
+		if known(code) {
+			// Of a fault its place alone leaves, never its text.
+			if out.Extensions.Code = code; code != plan.Internal {
+				out.Message = e.Message
+			}
 			out.Extensions.Selection, _ = e.Extensions["selection"].(string)
 			out.Extensions.Count = integer(e.Extensions["count"])
 		}

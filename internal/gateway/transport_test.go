@@ -19,6 +19,7 @@ import (
 	gql "github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/weir-data/weir/graph/plan"
 	"github.com/weir-data/weir/resolvers"
 )
 
@@ -297,6 +298,20 @@ func TestStatusOfRefusals(t *testing.T) {
 		if r := b.ledger.last(t); r.Kind != "refused" {
 			t.Errorf("%s is recorded as %s", tt.code, r.Kind)
 		}
+	}
+}
+
+// TestFaultsOfSelections: a fault in a selection leaves with its place and
+// without its text.
+func TestFaultsOfSelections(t *testing.T) {
+	e := &gqlerror.Error{
+		Message: canary, Path: gql.Path{gql.PathName("persons"), gql.PathIndex(3)},
+		Extensions: map[string]any{"code": "INTERNAL", "selection": "persons.name", "count": 2, "secret": canary},
+	}
+	got, code := translate(gqlerror.List{e}, "r1")
+	want := `[{"message":"internal error","path":["persons",3],"extensions":{"code":"INTERNAL","requestId":"r1","selection":"persons.name","count":2}}]`
+	if string(got) != want || code != plan.Internal {
+		t.Errorf("%s %s", got, code)
 	}
 }
 
