@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/lexer"
 	"github.com/vektah/gqlparser/v2/parser"
 )
 
@@ -126,23 +128,62 @@ func (l *linter) parse(files []File) {
 			l.lose(f.Text)
 			continue
 		}
-		doc, err := parser.ParseSchema(&ast.Source{Name: f.Name, Input: f.Text})
+		// A mark of the byte order is no character of the first line.
+		text := strings.TrimPrefix(f.Text, "\ufeff")
+		doc, err := parser.ParseSchema(&ast.Source{Name: f.Name, Input: text})
 		if err == nil {
 			l.documents = append(l.documents, doc)
 			continue
 		}
 		at := Position{File: f.Name, Line: 1, Column: 1}
-		message := err.Error()
+		message, suggestion := err.Error(), ""
 		var syntax *gqlerror.Error
 		if errors.As(err, &syntax) {
 			message = syntax.Message
 			if len(syntax.Locations) > 0 {
 				at.Line, at.Column = syntax.Locations[0].Line, max(1, syntax.Locations[0].Column)
 			}
+			if broken, remedy := brokenToken(text, at); broken != "" {
+				message, suggestion = broken, remedy
+			}
 		}
-		l.errorf(at, codeSyntax, "%s", sentence(message))
+		l.suggest(at, codeSyntax, suggestion, "%s", sentence(message))
 		l.lose(f.Text)
 	}
+}
+
+// brokenToken says why the text at a place is no token, where the parser only
+// found that it is none, and what to do; "" when it is one.
+func brokenToken(text string, at Position) (message, suggestion string) {
+	lex := lexer.New(&ast.Source{Input: text})
+	tok, err := lex.ReadToken()
+	for err == nil && tok.Kind != lexer.EOF {
+		tok, err = lex.ReadToken()
+	}
+	var broken *gqlerror.Error
+	if !errors.As(err, &broken) || tok.Pos.Line != at.Line || max(1, tok.Pos.Column) != at.Column {
+		return "", ""
+	}
+	// The lexer quotes the rest of the file behind some escapes.
+	message, _, _ = strings.Cut(strings.TrimSuffix(broken.Message, "."), "\n")
+	if r := []rune(message); len(r) > maxSuggestion {
+		message = string(r[:maxSuggestion]) + "…"
+	}
+	if c := runeAt(text, tok.Pos.Start); c > unicode.MaxASCII {
+		message = fmt.Sprintf("the character %q cannot stand here", c)
+		suggestion = "names are made of a-z, A-Z, 0-9 and _, and signs and blanks are those of ASCII; others stand in strings and comments alone"
+	}
+	return message, suggestion
+}
+
+func runeAt(text string, offset int) rune {
+	for _, r := range text {
+		if offset == 0 {
+			return r
+		}
+		offset--
+	}
+	return 0
 }
 
 // lose notes what a file that does not parse seems to declare.

@@ -120,17 +120,22 @@ const attributePrefix = "$subject."
 // parse reads the literal and sees to it that it is one value and nothing else.
 func (c *conditions) parse(text string) (*ast.Value, bool) {
 	text, c.names = replaceAttributes(text)
-	doc, err := parser.ParseQuery(&ast.Source{Input: filterPrefix + text + "\n)}"})
+	text = filterPrefix + text + "\n)}"
+	doc, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {
-		at, message := c.at, err.Error()
+		at, message, suggestion := c.at, err.Error(), ""
 		var syntax *gqlerror.Error
 		if errors.As(err, &syntax) {
 			message = syntax.Message
 			if len(syntax.Locations) > 0 {
-				at = c.inside(syntax.Locations[0].Line, syntax.Locations[0].Column)
+				found := Position{Line: syntax.Locations[0].Line, Column: syntax.Locations[0].Column}
+				at = c.inside(found.Line, found.Column)
+				if broken, remedy := brokenToken(text, found); broken != "" {
+					message, suggestion = broken, remedy
+				}
 			}
 		}
-		c.errorf(at, codeScopeSyntax, "not a filter: %s", sentence(message))
+		c.suggest(at, codeScopeSyntax, suggestion, "not a filter: %s", sentence(message))
 		return nil, false
 	}
 	var field *ast.Field
