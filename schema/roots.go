@@ -112,6 +112,9 @@ func (l *linter) interfaceAPI(a *Abstract, d *ast.Directive) API {
 	api.Singular, api.Plural = l.stems(d, a.Name)
 	api.List = l.root(d, "list", api.Plural, false)
 	api.Connection = l.root(d, "connection", api.Plural+"Connection", false)
+	if used := l.argument(d, "connection"); used != nil && api.Connection != "" {
+		l.found.warn(place(used.Position), codeRootKind, "pages over "+a.Name+" are not served: a position among rows of several types has no cursor", "list, which has limit and offset")
+	}
 	for _, argument := range [...]string{"get", "ref", "aggregate", "match"} {
 		if used := l.argument(d, argument); used != nil && l.root(d, argument, "on", false) != "" {
 			l.errorf(place(used.Position), codeRootKind, "an interface has no root %s", argument)

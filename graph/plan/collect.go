@@ -78,6 +78,10 @@ func (b *builder) included(ds ast.DirectiveList) bool {
 			return false
 		}
 		in := b.input(a.Value)
+		if in.state == null {
+			// Only a variable with a default, stated as null, comes this far.
+			b.failf(GraphQLValidationFailed, "the condition of @"+d.Name+" is null", "", in.position)
+		}
 		truth, ok := in.value.(bool)
 		if in.literal != nil {
 			truth, ok = in.literal.Raw == "true", in.literal.Kind == ast.BooleanValue
