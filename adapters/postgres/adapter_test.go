@@ -284,6 +284,39 @@ func TestEncoding(t *testing.T) {
 	wantKind(t, a.Check(t.Context(), nil), adapters.Invalid)
 }
 
+// TestComparesAsText: a text stands over the types with which any text can be
+// compared. The server refuses what is no input of others, and an inet of one
+// host is shown as 10.0.0.1 and compared as 10.0.0.1/32.
+func TestComparesAsText(t *testing.T) {
+	s := newServer(t)
+	a := oneTable(t, s, 1)
+	s.exec(t, "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN nick AS varchar(9)")
+	good := strings.Fields("text varchar(3) char(3) name citext nick mood integer numeric(5,2) float8 boolean date time timestamptz timestamp uuid")
+	bad := strings.Fields("inet cidr macaddr bytea jsonb json xml interval timetz money bit(3) oid int4range")
+	var columns []string
+	for i, name := range append(slices.Clone(good), bad...) {
+		columns = append(columns, fmt.Sprintf("c%d %s", i, name))
+	}
+	s.exec(t, "CREATE TABLE typed ("+strings.Join(columns, ", ")+")")
+	for i := range columns {
+		c := text(fmt.Sprintf("c%d", i))
+		err := a.Check(t.Context(), []adapters.Table{{Name: "typed", Columns: []adapters.Column{c}}})
+		if i < len(good) && err != nil {
+			t.Errorf("%s: %v", columns[i], err)
+		}
+		if i >= len(good) {
+			wantKind(t, err, adapters.Invalid)
+		}
+		statement := compile(t, a, &adapters.Shape{
+			Table: "typed", Columns: []adapters.Column{c}, Params: []adapters.Param{{Kind: schema.String}},
+			Where: adapters.Compare{Column: c, Op: schema.Eq},
+		})
+		if _, err := fetchOne(t.Context(), statement, adapters.Arg{Text: "zzz"}); i < len(good) && !errors.Is(err, io.EOF) {
+			t.Errorf("%s is not compared with a text: %v", columns[i], err)
+		}
+	}
+}
+
 // TestTableChanges: a statement that was prepared before the table changed is
 // prepared again, without an error.
 func TestTableChanges(t *testing.T) {

@@ -115,13 +115,22 @@ func fits(c *adapters.Column, columns map[string]column) error {
 	return nil
 }
 
+// comparesAsText reports whether the type is one whose input is known, so that
+// any text can be compared with it. The server refuses what is no input of
+// another one, as of inet or jsonb, and some have no equality, or are shown in
+// another form than they are compared in.
+func comparesAsText(c column) bool {
+	_, known := domainOf(c.base)
+	return known || c.category == "S" || c.category == "E"
+}
+
 // holds reports whether a type can hold values of a kind.
 func holds(c column, kind schema.Scalar) bool {
 	switch kind {
 	case schema.String:
-		return true
+		return comparesAsText(c)
 	case schema.ID: // an identifier that loses blanks names several things
-		return c.base != pgtype.BPCharOID
+		return c.base != pgtype.BPCharOID && comparesAsText(c)
 	case schema.Enum:
 		return c.category == "S" || c.category == "E"
 	case schema.JSON:
