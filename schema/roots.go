@@ -100,6 +100,11 @@ func (l *linter) typeAPI(t *Type, d *ast.Directive) API {
 		}
 		api.Match = ""
 	}
+	if api.Match != "" && slices.Contains(t.Source.KeyFields, ExpectArgument) {
+		l.suggest(t.Field(ExpectArgument).Position, codeRootKind, "another name with @column, or @api(match: false)",
+			"%s has no root match: its key's argument %s is taken", t.Name, ExpectArgument)
+		api.Match = ""
+	}
 	api.By = l.by(d, t.Name, t.Field)
 	return api
 }

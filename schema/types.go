@@ -329,8 +329,11 @@ func (l *linter) buildKey(t *Type, d *ast.Directive, byColumn map[string]*Field)
 			if t.fieldNamed(c) != nil {
 				suggestion = "key names columns: " + quoted(t.fieldNamed(c).Column)
 			}
-			l.found.warn(places[i], codeKeyWithoutField,
-				"the key column "+c+" of "+t.Name+" has no field: the type has no root by key, no root by ref and no _ref", suggestion)
+			message := "the key column " + c + " of " + t.Name + " has no field: the type has no root by key, no root by ref and no _ref"
+			if l.argument(d, "tiebreak") == nil {
+				message += ", and its lists, which have no order without a tiebreak, are refused"
+			}
+			l.found.warn(places[i], codeKeyWithoutField, message, suggestion)
 		case !f.comparable():
 			l.errorf(places[i], codeKeyNotComparable, "%s cannot be part of a key: %s", f.Coordinate, f.whyIncomparable())
 		default:
@@ -432,14 +435,24 @@ func (l *linter) compareLevels() {
 			if f.Relation != nil {
 				continue
 			}
-			c := column{t.Source.Department, t.Source.Table, f.Column}
+			c := column{t.Source.Department, tableName(t.Source.Table), strings.ToLower(f.Column)}
 			if other := first[c]; other == nil {
 				first[c] = f
-			} else if other.Level != f.Level && other.Coordinate.Type != t.Name {
+			} else if other.Level != f.Level && (other.Coordinate.Type != t.Name || other.Column != f.Column) {
 				l.suggest(f.Position, codeConflictingLevels, "the stricter of the two",
 					"the column %s of %s is at %s in %s and at %s here", f.Column, t.Source.Table,
 					l.settings.Levels.Name(other.Level), other.Coordinate, l.settings.Levels.Name(f.Level))
 			}
 		}
 	}
+}
+
+// tableName makes one name of those that engines take for one table: some
+// ignore the case of names, and leave out the schema where it is the usual one.
+func tableName(table string) string {
+	table = strings.ToLower(table)
+	for _, usual := range [...]string{"main.", "public."} {
+		table = strings.TrimPrefix(table, usual)
+	}
+	return table
 }
