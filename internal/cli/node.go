@@ -38,6 +38,7 @@ type node struct {
 	log       *slog.Logger
 	front     *gateway.Front
 	revisions *gateway.Revisions
+	checked   string // the revision of the schema that the sources were checked against last
 	adapters  map[string]adapters.Adapter
 	tree      *ledger.Ledger
 	reading   lineage.Sealer                // opens the ledger's records
@@ -134,7 +135,7 @@ func (n *node) openFront(ctx context.Context, ring *keyring.Ring, ledger *lineag
 		return err
 	}
 	n.closing = append(n.closing, func() error { data.Close(); return nil })
-	n.revisions.Follow(data.Follow)
+	n.follow(data)
 	metrics.Register(gateway.DepartmentMetrics(slices.Sorted(maps.Keys(n.adapters)), data.Statements)...)
 	auth, err := n.authenticator(ctx)
 	if err != nil {
@@ -243,12 +244,40 @@ func sourceRemedy(driver string) string {
 	return "url is such as postgres://user:${PASSWORD}@host:5432/database; what a password has of / ? # % [ ] and blanks is written as %XX, and files that url names (sslrootcert, sslcert, sslkey) must be there"
 }
 
-// check asks every source whether it is there and holds what the catalogue says.
-// A department that is down is no reason not to serve the others.
-func (n *node) check(ctx context.Context) (problems []string) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
+// follow tells the executor of every generation that comes into force, and has
+// the sources checked against each new schema: a department is taken on while
+// requests run.
+func (n *node) follow(data *exec.Executor) {
+	changed := make(chan struct{}, 1)
+	n.revisions.Follow(func(g *plan.Generation) {
+		data.Follow(g)
+		select {
+		case changed <- struct{}{}:
+		default: // the one that waits will find the last of them
+		}
+	})
+	n.following = append(n.following, func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-changed:
+				n.check(ctx)
+			}
+		}
+	})
+}
+
+// check asks every source whether it is there and holds what the catalogue says,
+// once per schema. A department that is down is no reason not to serve the others.
+func (n *node) check(ctx context.Context) {
 	catalogue := n.revisions.Current().Catalogue
+	if catalogue.Revision == n.checked {
+		return
+	}
+	n.checked = catalogue.Revision
+	asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	found := make([]string, len(n.cfg.Departments))
 	var group errgroup.Group
 	for i, id := range n.cfg.DepartmentIDs() {
@@ -257,19 +286,20 @@ func (n *node) check(ctx context.Context) (problems []string) {
 			continue
 		}
 		group.Go(func() error {
-			if err := checker.Check(ctx, tablesOf(catalogue, id)); err != nil {
+			if err := checker.Check(asking, tablesOf(catalogue, id)); err != nil {
 				found[i] = fmt.Sprintf("department %s: %s", id, err)
 			}
 			return nil
 		})
 	}
-	_ = group.Wait()
+	if _ = group.Wait(); ctx.Err() != nil {
+		return // the node stops, and no source is at fault
+	}
 	for _, f := range found {
 		if f != "" {
-			problems = append(problems, f)
+			n.log.Warn("a source is down, or not as the catalogue says; its fields will be errors, the others are served", "finding", f)
 		}
 	}
-	return problems
 }
 
 func (n *node) authenticator(ctx context.Context) (gateway.Authenticator, error) {

@@ -121,12 +121,9 @@ func (s *streams) serveConfig(ctx context.Context, cfg *config.Config, how servi
 	if cfg.Mode == config.ModeDemo && !config.Loopback(cfg.Listen) {
 		log.Warn("DEMO MODE on an address that others can reach: the tokens are public knowledge; serve synthetic data only", "listen", cfg.Listen)
 	}
-	problems := n.check(ctx)
+	n.check(ctx)
 	if ctx.Err() != nil {
-		return toldToStop(ctx, log, context.Cause(ctx)) // they would be of our going
-	}
-	for _, p := range problems {
-		log.Warn("a source is down, or not as the catalogue says; its fields will be errors, the others are served", "finding", p)
+		return toldToStop(ctx, log, context.Cause(ctx))
 	}
 	front, metrics, err := n.listen(ctx)
 	if err != nil {

@@ -73,3 +73,37 @@ func TestSignals(t *testing.T) {
 		}
 	}
 }
+
+// TestChecksNewSchemas: a department that is taken on while the node serves is
+// checked as those of the start are, so that a table that is not there is known
+// before anybody asks for it.
+func TestChecksNewSchemas(t *testing.T) {
+	out := &lockedBuffer{}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan int, 1)
+	state := filepath.Join(t.TempDir(), "demo")
+	go func() {
+		done <- Run(ctx, []string{"demo", "--state", state, "--people", "10", "--listen", "127.0.0.1:0"}, "test", out, out)
+	}()
+	await := func(words string) {
+		for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), words); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("no %q: %s", words, out)
+			}
+		}
+	}
+	await("Ctrl-C")
+	if strings.Contains(out.String(), "catalogue") {
+		t.Errorf("a complaint at the start: %s", out)
+	}
+	const ghost = `type Ghost @source(department: "health", table: "ghost", key: ["id"]) @classified(level: "L1") { id: String }`
+	if err := os.WriteFile(filepath.Join(state, "schema", "ghost.graphqls"), []byte(ghost), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	await(`department health: source does not match the catalogue: no table \"ghost\"`)
+	stop()
+	if code := <-done; code != ExitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
