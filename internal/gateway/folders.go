@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ type content struct {
 	schema, policy []schema.File
 	approvals      []schema.File
 	documents      []schema.File
+	ignored        []string          // files of the schema folder that look like SDL and are not read
 	digest         [sha256.Size]byte // of all of them
 }
 
@@ -57,6 +59,9 @@ func (d *Folders) read() (*content, error) {
 	t := &content{}
 	var err error
 	if t.schema, err = schema.ReadFolder(d.Schema); err != nil {
+		return nil, fmt.Errorf("schema folder: %w", err)
+	}
+	if t.ignored, err = ignoredFiles(d.Schema); err != nil {
 		return nil, fmt.Errorf("schema folder: %w", err)
 	}
 	if t.policy, err = readPolicy(d.Policy); err != nil {
@@ -70,6 +75,29 @@ func (d *Folders) read() (*content, error) {
 	}
 	t.digest = digest(t.schema, t.policy, t.approvals, t.documents)
 	return t, nil
+}
+
+// codeIgnoredFile is of a file that is not read for its name's sake. It is stable.
+const codeIgnoredFile = "ignored-file"
+
+// ignoredFiles lists the files whose names end as those of SDL elsewhere: a
+// department would miss what such a file declares, and nobody would say why.
+func ignoredFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if ext == ".graphqls" || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if slices.Contains([]string{".graphqls", ".graphql", ".gql"}, strings.ToLower(ext)) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
 }
 
 func digest(parts ...[]schema.File) (sum [sha256.Size]byte) {
@@ -154,6 +182,12 @@ type lint func(*authz.Policy, *schema.Catalogue, authz.Settings) schema.Diagnost
 
 func (d *Folders) parse(t *content, lint lint) (*schema.Catalogue, *authz.Policy, schema.Diagnostics) {
 	catalogue, found := schema.Load(t.schema, d.SchemaSettings)
+	for _, path := range t.ignored {
+		found = append(found, schema.Diagnostic{
+			Position: schema.Position{File: path, Line: 1, Column: 1}, Code: codeIgnoredFile, Warning: true,
+			Message: "the file is not read", Suggestion: "SDL stands in files whose names end in .graphqls",
+		})
+	}
 	policy, more := authz.Parse(t.policy)
 	found = append(found, more...)
 	if catalogue != nil && !more.Failed() {
