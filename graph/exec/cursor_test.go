@@ -90,6 +90,14 @@ func TestForeignCursors(t *testing.T) {
 			t.Errorf("%s: a statement was sent", c.name)
 		}
 	}
+	// Of several pages, the one that does not go on is named.
+	two := w.ask(w.as(officer), `query($after: String, $other: String) {
+		peopleConnection(first: 1, after: $after, where: {district: {_eq: "north"}}) { nodes { name } }
+		other: peopleConnection(first: 1, after: $other, where: {district: {_eq: "north"}}) { nodes { name } } }`,
+		map[string]any{"after": first, "other": "no cursor"})
+	if len(two.Errors) != 1 || line(two.Errors[0]) != "error CURSOR_INVALID at other: "+two.Errors[0].Message+"\n" || fmt.Sprint(two.Errors[0].Locations) != "[3:3]" {
+		t.Errorf("two pages: %v %v", two.Errors, two.Errors[0].Locations)
+	}
 	reader, _ := w.step("reader purpose cases", walk, map[string]any{"region": "north"})
 	if _, code := w.step("reader purpose births", walk, map[string]any{"region": "north", "after": reader}); code != "CURSOR_INVALID" {
 		t.Errorf("another purpose: %q", code)

@@ -227,7 +227,7 @@ func (r *run) position(conn *plan.Connection) ([]adapters.Arg, plan.Errors) {
 		return nil, errs
 	}
 	if after.Null {
-		return nil, refusal(plan.CursorInvalid)
+		return nil, cursorInvalid(conn)
 	}
 	binding, errs := r.cursorBinding(conn)
 	if errs != nil {
@@ -235,9 +235,16 @@ func (r *run) position(conn *plan.Connection) ([]adapters.Arg, plan.Errors) {
 	}
 	position, err := r.openCursor(after.Text, conn, binding)
 	if err != nil {
-		return nil, refusal(plan.CursorInvalid)
+		return nil, cursorInvalid(conn)
 	}
 	return position, nil
+}
+
+// cursorInvalid names the selection: a document may continue several pages.
+func cursorInvalid(conn *plan.Connection) plan.Errors {
+	errs := refusal(plan.CursorInvalid)
+	errs[0].Path, errs[0].Locations = conn.Path, conn.Location
+	return errs
 }
 
 // resolveCursor puts a position into the fetch's last arguments.

@@ -20,7 +20,7 @@ func (b *builder) connection(l *listing, f *fetching) {
 		b.failf(FieldNotSortable, "pages over "+node.Definition.Type.Name()+" are not served: it has several types", out.Path, node.Position)
 		return
 	}
-	c := &Connection{CursorKinds: make([]schema.Scalar, len(f.order)), Bind: f.bind(), BindArgs: bindArgs(f.args[:f.conditions])}
+	c := &Connection{Path: out.Path, Location: locations(node.Position), CursorKinds: make([]schema.Scalar, len(f.order)), Bind: f.bind(), BindArgs: bindArgs(f.args[:f.conditions])}
 	for i, o := range f.order {
 		c.CursorKinds[i] = o.Column.Kind
 	}

@@ -182,6 +182,9 @@ type Connection struct {
 	// After is the `after` argument where Continues says that there is one.
 	After     Value
 	Continues bool
+	// Path and Location are of the selection, for a cursor that does not open.
+	Path     string
+	Location []Location
 	// Bind goes into a cursor's additional data, with subject, purpose and
 	// fingerprint: the digest of the query's shape (type, where, order).
 	Bind [16]byte
