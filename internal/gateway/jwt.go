@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
@@ -190,10 +192,19 @@ func (j *JWT) subject(t jwt.Token) (*authz.Subject, error) {
 	return s, nil
 }
 
-// text gives a claim that is one string of moderate length; "" for every other.
+// proper reports whether a claim's text may stand for somebody or something. What
+// was no text in the token has become U+FFFD, so that two readers would be one;
+// and what has control characters in it is no name of anything.
+func proper(s string) bool {
+	return s != "" && len(s) <= maxClaim && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r)
+	})
+}
+
+// text gives a claim that is one proper string; "" for every other.
 func text(t jwt.Token, claim string) string {
 	var s string
-	if claim == "" || t.Get(claim, &s) != nil || len(s) > maxClaim {
+	if claim == "" || t.Get(claim, &s) != nil || !proper(s) {
 		return ""
 	}
 	return s
@@ -226,7 +237,7 @@ func texts(t jwt.Token, claim string) (list []string, ok bool) {
 		return nil, false
 	}
 	for _, s := range list {
-		if s == "" || len(s) > maxClaim {
+		if !proper(s) {
 			return nil, false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -48,9 +49,11 @@ func TestJWTAccepted(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s, err := i.jwt.Authenticate(t.Context(), i.es(good().with("region", []string{"a", "b"}).with("id_number", "")))
-	if err != nil || len(s.Attributes) != 0 {
-		t.Errorf("a list or an empty text became an attribute: %v %v", s, err)
+	for _, region := range []any{[]string{"a", "b"}, "a\x00", "a\n", "\ufffd", 7} {
+		s, err := i.jwt.Authenticate(t.Context(), i.es(good().with("region", region).with("id_number", "")))
+		if err != nil || len(s.Attributes) != 0 {
+			t.Errorf("%q or an empty text became an attribute: %v %v", region, s, err)
+		}
 	}
 }
 
@@ -122,6 +125,10 @@ func TestJWTRefused(t *testing.T) {
 		"no subject":               i.es(good().with("sub", nil)),
 		"empty subject":            i.es(good().with("sub", "")),
 		"long subject":             i.es(good().with("sub", strings.Repeat("s", 300))),
+		"subject with a NUL":       i.es(good().with("sub", "s\x00")),
+		"subject of two lines":     i.es(good().with("sub", "s\nt")),
+		"subject of no text":       i.byHand(`{"alg":"ES256","kid":"ec"}`, good().with("sub", json.RawMessage(`"s\ud800"`))),
+		"role with a NUL":          i.es(good().with("roles", []string{"officer\x00"})),
 		"roles of numbers":         i.es(good().with("roles", []any{"a", 1})),
 		"roles an object":          i.es(good().with("roles", map[string]any{"a": 1})),
 		"empty role":               i.es(good().with("roles", []string{""})),
