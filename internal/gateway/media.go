@@ -33,8 +33,12 @@ func (m media) status(f failure, wellFormed bool) int {
 	return f.status
 }
 
-// maxAccept bounds the media ranges looked at.
-const maxAccept = 32
+// maxAccept bounds the media ranges looked at, and maxRange the bytes of one: they
+// are read before anybody is known.
+const (
+	maxAccept = 32
+	maxRange  = 256
+)
 
 // negotiate picks the media type of the answer (RFC 9110, 12.5.1): the most
 // specific range decides on a type's weight, the greater weight wins, and of
@@ -102,8 +106,11 @@ func negotiate(accept []string) media {
 }
 
 // mediaRange reads one element of Accept. Ranges with a charset other than
-// UTF-8 cannot be served and count for nothing.
+// UTF-8 cannot be served and count for nothing, nor do those that are too long.
 func mediaRange(part string) (name string, q float64, ok bool) {
+	if len(part) > maxRange {
+		return "", 0, false
+	}
 	name, params, err := mime.ParseMediaType(part)
 	if err != nil {
 		return "", 0, false

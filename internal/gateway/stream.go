@@ -31,11 +31,12 @@ const (
 
 // wantsEvents reports whether the reader accepts an event stream, by its name.
 func wantsEvents(accept []string) bool {
-	for i, header := range accept {
-		if i == maxAccept {
-			return false
-		}
+	ranges := 0
+	for _, header := range accept {
 		for part := range strings.SplitSeq(header, ",") {
+			if ranges++; ranges > maxAccept {
+				return false
+			}
 			if name, q, ok := mediaRange(part); ok && name == eventStream && q > 0 {
 				return true
 			}

@@ -227,3 +227,15 @@ func waitFor(t *testing.T, what func() bool) {
 	}
 	t.Error("it did not happen within ten seconds")
 }
+
+func TestWantsEvents(t *testing.T) {
+	for accept, want := range map[string]bool{
+		eventStream: true, "application/json, " + eventStream: true, eventStream + ";q=0": false, "*/*": false,
+		strings.Repeat("a/b,", 31) + eventStream: true, strings.Repeat("a/b,", 32) + eventStream: false,
+		eventStream + ";x=" + strings.Repeat("y", 300): false,
+	} {
+		if got := wantsEvents([]string{accept}); got != want {
+			t.Errorf("%.60s: %v", accept, got)
+		}
+	}
+}

@@ -256,6 +256,10 @@ func TestNegotiate(t *testing.T) {
 		{[]string{"text/html"}, unacceptable},
 		{[]string{response + ";q=2"}, unacceptable},
 		{[]string{response + ";q=NaN"}, unacceptable},
+		{[]string{response + ";x=" + strings.Repeat("y", 200)}, graphQLJSON},
+		{[]string{response + ";x=" + strings.Repeat("y", 300)}, unacceptable},
+		{[]string{strings.Repeat("a/b,", 31) + response}, graphQLJSON},
+		{[]string{strings.Repeat("a/b,", 32) + response}, unacceptable},
 	} {
 		if got := negotiate(tt.accept); got != tt.want {
 			t.Errorf("%q: %d, want %d", tt.accept, got, tt.want)
