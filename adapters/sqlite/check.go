@@ -76,8 +76,21 @@ func declaredTypes(ctx context.Context, c *conn, table string) (map[string]strin
 	}
 }
 
+// isRowID reports whether a column that no table declares is the number that
+// SQLite gives its rows, as a tie-break may be.
+func isRowID(c *adapters.Column) bool {
+	switch strings.ToLower(c.Name) {
+	case "rowid", "oid", "_rowid_":
+		return c.Kind == schema.Int || c.Kind == schema.BigInt
+	}
+	return false
+}
+
 func fits(c *adapters.Column, declared map[string]string) error {
 	text, ok := declared[strings.ToLower(c.Name)]
+	if !ok && isRowID(c) {
+		return nil
+	}
 	if !ok {
 		return fmt.Errorf("no column %q", c.Name)
 	}

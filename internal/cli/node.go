@@ -461,6 +461,15 @@ func tablesOf(c *schema.Catalogue, department string) []adapters.Table {
 			}
 			table.Columns = append(table.Columns, column)
 		}
+		expect := func(name string, kind schema.Scalar) {
+			if name != "" && !slices.ContainsFunc(table.Columns, func(c adapters.Column) bool { return c.Name == name }) {
+				table.Columns = append(table.Columns, adapters.Column{Name: name, Kind: kind})
+			}
+		}
+		expect(t.Source.Tiebreak, t.Source.TiebreakKind)
+		if t.Fresh != nil {
+			expect(t.Fresh.Column, schema.DateTime)
+		}
 		tables = append(tables, table)
 	}
 	return tables

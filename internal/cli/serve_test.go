@@ -97,11 +97,17 @@ func TestChecksNewSchemas(t *testing.T) {
 	if strings.Contains(out.String(), "catalogue") {
 		t.Errorf("a complaint at the start: %s", out)
 	}
-	const ghost = `type Ghost @source(department: "health", table: "ghost", key: ["id"]) @classified(level: "L1") { id: String }`
+	const ghost = `type Ghost @source(department: "health", table: "ghost", key: ["id"]) @classified(level: "L1") { id: String }
+type Spirit @source(department: "health", table: "vaccination", key: ["record_id"], tiebreak: "no_tie") @classified(level: "L3") @fresh(column: "no_age", within: "1h") { vaccine: String }
+type Shade @source(department: "health", table: "vaccination", key: ["record_id"], tiebreak: "rowid") @classified(level: "L3") { vaccine: String }`
 	if err := os.WriteFile(filepath.Join(state, "schema", "ghost.graphqls"), []byte(ghost), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	await(`department health: source does not match the catalogue: no table \"ghost\"`)
+	await(`table \"vaccination\": no column \"no_tie\"\ntable \"vaccination\": no column \"no_age\"`)
+	if strings.Contains(out.String(), "rowid") {
+		t.Errorf("a complaint about a row's number: %s", out)
+	}
 	stop()
 	if code := <-done; code != ExitOK {
 		t.Errorf("exit code %d", code)
