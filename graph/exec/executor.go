@@ -76,6 +76,9 @@ type DepartmentLimits struct {
 	Concurrency int           // fetches at the same time, over all requests; 32
 }
 
+// errUnplanned is an operation for which there is no plan though it is valid.
+var errUnplanned = errors.New("no plan for request")
+
 // ErrConfig is the kind of every error of [New].
 var ErrConfig = errors.New("executor configuration")
 
@@ -228,6 +231,11 @@ func (e *Executor) plan(ctx context.Context, req *resolvers.Request, params *gra
 	opCtx.Variables = vars
 	prog, errs := e.program(req, doc, op, vars)
 	if len(errs) > 0 {
+		for _, err := range errs {
+			if err.Code == plan.Internal { // whose words do not leave
+				e.report(fmt.Errorf("%w %s: %s", errUnplanned, req.ID, err.Message))
+			}
+		}
 		return errs
 	}
 	if errs := prog.plan.CheckValues(vars); len(errs) > 0 {
