@@ -64,6 +64,10 @@ func TestMisfits(t *testing.T) {
 			`{"certificates":null,"b":[{"number":"p2"}]}`, "INTERNAL [certificates]", "r1 police Permit.issued x1",
 		},
 		{
+			"an order of one type, where the others are withheld", "officer purpose cases region south", `{ certificates(holder: "101", orderBy: [{issued: DESC}]) { number } }`,
+			`{"certificates":[{"number":"p3"}]}`, "", "",
+		},
+		{
 			"a merged order of relations with their own", "reader purpose cases", `{ people(where: {id: {_in: ["100", "101"]}}) { certificates(orderBy: [{issued: ASC}], limit: 1) { number ... on Permit { person { visits } } } } }`,
 			`{"people":[{"certificates":[{"number":"p1","person":{"visits":3}}]},{"certificates":null}]}`, "INTERNAL [people 1 certificates]", "r1 police Permit.issued x1",
 		},

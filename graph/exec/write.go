@@ -170,7 +170,7 @@ func (r *run) open(streams []stream, rows *rows, number int) (_ []stream, code p
 		failure := r.results[rows.members[i].fetch].failure
 		var st stream
 		if failure == "" {
-			if st = r.stream(rows, i, number); st.unmergeable() >= 0 {
+			if st = r.stream(rows, i, number); len(rows.members) > 1 && st.unmergeable() >= 0 {
 				failure = plan.Internal
 			}
 		}
@@ -207,7 +207,7 @@ func (r *run) stream(rows *rows, member, number int) stream {
 func (r *run) misfitsOf(rows *rows, number int) {
 	for i := range rows.members {
 		f := &r.prog.fetches[rows.members[i].fetch]
-		if r.results[f.ID].failure != "" {
+		if len(rows.members) == 1 || r.results[f.ID].failure != "" {
 			continue
 		}
 		st := r.stream(rows, i, number)
