@@ -29,9 +29,10 @@ type filter struct {
 }
 
 // where builds the condition of an input object over the rows of v. Empty is
-// true; null anywhere in it is refused, since a variable that was forgotten
-// must not select every row.
+// true; null anywhere in it is refused, and so is a variable that is absent: one
+// that was forgotten must not select every row.
 func (w filter) where(v *view, in input, negated bool) adapters.Predicate {
+	w.refuseOmitted(v.typ.Name, in)
 	var parts []adapters.Predicate
 	for _, m := range in.members() {
 		if m.input.state != present {
@@ -75,7 +76,15 @@ func (w filter) where(v *view, in input, negated bool) adapters.Predicate {
 }
 
 func (w filter) refuseNull(what string, in input) {
-	w.b.failf(GraphQLValidationFailed, "an empty comparison or a null operand is no condition: "+what, w.path, in.position)
+	w.b.failf(GraphQLValidationFailed, "an empty comparison, a null or an absent variable is no condition: "+what, w.path, in.position)
+}
+
+// refuseOmitted refuses a literal that names an absent variable, which would be
+// dropped, as graphql-js does it.
+func (w filter) refuseOmitted(what string, in input) {
+	if in.omits() {
+		w.refuseNull(what, in)
+	}
 }
 
 // comparison is the conjunction of a field's operators.
@@ -87,7 +96,7 @@ func (w filter) comparison(v *view, f *schema.Field, in input, negated bool) ada
 	w.b.use(v.typ, f, lineage.Filter)
 	var parts []adapters.Predicate
 	ms := in.members()
-	if len(ms) == 0 {
+	if len(ms) == 0 || in.omits() {
 		w.refuseNull(f.Coordinate.String(), in)
 	}
 	for _, m := range ms {
