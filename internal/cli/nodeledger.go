@@ -107,7 +107,7 @@ func ledgerError(folder string, err error) error {
 	remedy := ""
 	switch {
 	case errors.Is(err, lineage.ErrLocked):
-		remedy = "another weir serves from this folder: stop it, or choose another --state"
+		remedy = "another weir serves from this folder: stop it, or choose another state folder (state in weir.yaml, --state of a demo)"
 	case errors.Is(err, syscall.ENOSPC):
 		remedy = "the disk is full: free space; nothing is served without a record"
 	case errors.Is(err, lineage.ErrCorrupt):

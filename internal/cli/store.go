@@ -33,7 +33,7 @@ func openStoreFile(ctx context.Context, cfg *config.Config) (*store.Store, error
 func storeRemedy(err error) string {
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return "another weir serves from this folder: stop it, or choose another --state"
+		return "another weir serves from this folder: stop it, or choose another state folder (state in weir.yaml, --state of a demo)"
 	case errors.Is(err, store.ErrCorrupt):
 		return "restore it from its backup; moving it away gives every spent budget of the day back"
 	case errors.Is(err, store.ErrNewer):

@@ -62,6 +62,26 @@ func TestDocsListEveryKey(t *testing.T) {
 	}
 }
 
+// TestDocsExampleHolds: what operators are given to begin with is taken.
+func TestDocsExampleHolds(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/operators.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(raw), "\n```yaml\nlisten:")
+	example, _, ends := strings.Cut(example, "\n```")
+	if !ok || !ends {
+		t.Fatal("docs/operators.md has no example")
+	}
+	c, err := parse("weir.yaml", []byte("listen:"+example), t.TempDir(), func(string) (string, bool) { return "p%2Fw", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Officers) < 2 || c.Mode != ModeServe {
+		t.Error("the example would not start without a second officer")
+	}
+}
+
 // keysOf gives the keys of a struct's YAML, with dots; elements of lists and
 // maps stand under the key itself.
 func keysOf(t reflect.Type, prefix string) []string {
