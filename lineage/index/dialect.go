@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -64,8 +63,7 @@ func open(cfg Config, building bool) (*sql.DB, error) {
 	case Postgres:
 		db, err := sql.Open("pgx", cfg.URL)
 		if err != nil {
-			// The driver's text could hold the URL.
-			return nil, errors.New("the URL of the index cannot be read")
+			return nil, inOwnWords(err)
 		}
 		db.SetMaxOpenConns(8)
 		return db, nil

@@ -1,12 +1,15 @@
 package index
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -20,7 +23,65 @@ func (c *Config) unavailable(err error) error {
 	if cause := c.causeOf(err); cause != nil {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrUnavailable, inOwnWords(err))
+}
+
+// ofPostgres is an error of PostgreSQL or of its driver, whose texts quote the
+// URL, or what stands in the database.
+type ofPostgres struct {
+	words string
+	cause error
+}
+
+func (e *ofPostgres) Error() string { return e.words }
+func (e *ofPostgres) Unwrap() error { return e.cause }
+
+// inOwnWords leaves the texts of PostgreSQL and its driver behind.
+func inOwnWords(err error) error {
+	var server *pgconn.PgError
+	var parse *pgconn.ParseConfigError
+	var connect *pgconn.ConnectError
+	words := ""
+	switch {
+	case errors.As(err, &server):
+		words = "postgres: " + meaning(server.Code) + "SQLSTATE " + server.Code
+	case errors.As(err, &parse):
+		words = "postgres: the URL does not parse"
+	case errors.As(err, &connect):
+		words = "postgres: no connection" + network(err)
+	default:
+		return err
+	}
+	return &ofPostgres{words, err}
+}
+
+// meaning puts into words what an operator can do something about.
+func meaning(code string) string {
+	switch code {
+	case "28000", "28P01":
+		return "the user or its password is refused, "
+	case "3D000":
+		return "no such database, "
+	case "42501":
+		return "the user may not do that, "
+	case "53300":
+		return "too many connections, "
+	}
+	return ""
+}
+
+// network is why there is no connection, where that is known.
+func network(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return ": refused"
+	case errors.As(err, &dns):
+		return ": host not found"
+	case errors.Is(err, context.DeadlineExceeded):
+		return " in time"
+	}
+	return ""
 }
 
 func (x *Index) unavailable(err error) error { return x.cfg.unavailable(err) }
