@@ -26,15 +26,15 @@ func (c *Config) unavailable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, inOwnWords(err))
 }
 
-// ofPostgres is an error of PostgreSQL or of its driver, whose texts quote the
+// postgresError is an error of PostgreSQL or of its driver, whose texts quote the
 // URL, or what stands in the database.
-type ofPostgres struct {
+type postgresError struct {
 	words string
 	cause error
 }
 
-func (e *ofPostgres) Error() string { return e.words }
-func (e *ofPostgres) Unwrap() error { return e.cause }
+func (e *postgresError) Error() string { return e.words }
+func (e *postgresError) Unwrap() error { return e.cause }
 
 // inOwnWords leaves the texts of PostgreSQL and its driver behind.
 func inOwnWords(err error) error {
@@ -52,7 +52,7 @@ func inOwnWords(err error) error {
 	default:
 		return err
 	}
-	return &ofPostgres{words, err}
+	return &postgresError{words, err}
 }
 
 // meaning puts into words what an operator can do something about.
