@@ -37,7 +37,7 @@ func (f *Front) ready(w http.ResponseWriter, _ *http.Request) {
 func (f *Front) localMetrics(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	passedOn := false
-	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip"} {
+	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
 		passedOn = passedOn || len(r.Header.Values(name)) > 0
 	}
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() || passedOn {
