@@ -68,10 +68,12 @@ const maxNesting = 128
 
 // jsonText is a JSON text (RFC 8259) being read, once, from front to back. What it
 // gives is copied out of the bytes, so that they can be used again. Numbers stay
-// as they are written; a surrogate without its pair becomes U+FFFD.
+// as they are written. A surrogate without its pair is no character and is refused,
+// as in a document: a key must reach its source as it was written.
 type jsonText struct {
-	b  []byte
-	at int
+	b    []byte
+	at   int
+	half bool // a string was refused for such a surrogate
 }
 
 func newJSONText(b []byte) (*jsonText, *refusal) {
@@ -85,6 +87,14 @@ func newJSONText(b []byte) (*jsonText, *refusal) {
 }
 
 func notJSON() *refusal { return badRequest("the request is not JSON") }
+
+// noString refuses a string that could not be read.
+func (t *jsonText) noString() *refusal {
+	if t.half {
+		return badRequest("half a surrogate pair stands in a string of the request")
+	}
+	return notJSON()
+}
 
 // peek gives the next byte that is not white space; 0 at the end. A NUL byte
 // begins no JSON value, so that the two need not be told apart.
@@ -113,7 +123,7 @@ func (t *jsonText) value(depth int, free bool) (any, *refusal) {
 	case '"':
 		s, ok := t.string(nil)
 		if !ok {
-			return nil, notJSON()
+			return nil, t.noString()
 		}
 		return string(s), nil
 	case '{', '[':
@@ -198,7 +208,10 @@ func (t *jsonText) members(member func(name []byte) *refusal) *refusal {
 			return notJSON()
 		}
 		name, ok := t.string(nil)
-		if !ok || t.peek() != ':' {
+		if !ok {
+			return t.noString()
+		}
+		if t.peek() != ':' {
 			return notJSON()
 		}
 		t.at++
@@ -275,7 +288,10 @@ func (t *jsonText) escaped(dst []byte) (_ []byte, ok bool) {
 				return nil, false
 			}
 			if utf16.IsSurrogate(r) {
-				r = t.pair(r)
+				if r = t.pair(r); r == utf8.RuneError {
+					t.half = true
+					return nil, false
+				}
 			}
 			dst = utf8.AppendRune(dst, r)
 		default:
@@ -309,17 +325,14 @@ func (t *jsonText) unit() (rune, bool) {
 	return r, true
 }
 
-// pair reads the second half of a surrogate pair, if it follows.
+// pair reads the second half of a surrogate pair; utf8.RuneError where it does not
+// follow.
 func (t *jsonText) pair(first rune) rune {
-	at := t.at
-	if len(t.b)-at >= 2 && t.b[at] == '\\' && t.b[at+1] == 'u' {
+	if len(t.b)-t.at >= 2 && t.b[t.at] == '\\' && t.b[t.at+1] == 'u' {
 		t.at += 2
 		if second, ok := t.unit(); ok {
-			if r := utf16.DecodeRune(first, second); r != utf8.RuneError {
-				return r
-			}
+			return utf16.DecodeRune(first, second)
 		}
-		t.at = at // an escape of its own, or none: read as such
 	}
 	return utf8.RuneError
 }

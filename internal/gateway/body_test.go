@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,7 +21,8 @@ func bodySeeds() []string {
 		` { "query" : "query Q($i: Int) { a(i: $i) }" , "operationName":"Q","variables":{"i":1,"l":[1,2.5e+3,-0,null,true,{"x":"y"}]},"extensions":null}` + "\n",
 		`{"query":"{ a }","variables":{},"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"},"a":1,"a":2}}`,
 		`{"\u0071uery":"{ \"\\\/\b\f\n\r\t\u00e9\ud83d\ude00 }"}`,
-		`{"query":"\ud83d","operationName":"\ude00\ud83d\u0041","variables":{"\ud83d\ude00":"\ud83d\ud83d\ude00"}}`,
+		`{"query":"\ud83d"}`, `{"query":"a","operationName":"\ude00\ud83d\u0041"}`, `{"query":"a","variables":{"\ud83d\ude00":"\ud83d\ud83d\ude00"}}`,
+		`{"query":"a","variables":{"\uD83D\uDE00":"\\\ud83d\uDE00\\ud83d"}}`, `{"query":"a","variables":{"\ude00":"a"}}`, `{"query":"a","variables":{"a":"\ud83dx\ude00"}}`,
 		`{"query":"a","query":"b"}`, `{"query":"a","\u0071uery":"b"}`, `{"QUERY":"a"}`, `{"query":"a","x":1}`, `{"query":"a"} `, `{"query":"a"}{}`,
 		`{"query":"a"}x`, `{"query":1}`, `{"query":null}`, `{"query":"a","variables":[]}`, `{"query":"a","variables":"{}"}`, `{"query":"a","variables":{"a":1,"a":1}}`,
 		`{"query":"a","variables":{"a":{"b":1,"b":2}}}`, `{"query":"a","extensions":{"a":{"b":1,"b":2}}}`,
@@ -176,12 +178,34 @@ func standardDecoder(text []byte) (*json.Decoder, *refusal) {
 	if !utf8.Valid(text) {
 		return nil, badRequest("the request is not UTF-8")
 	}
-	if !json.Valid(text) {
+	if !json.Valid(text) || halfPair(text) {
 		return nil, badRequest("the request is not JSON")
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	return dec, nil
+}
+
+var (
+	jsonEscape = regexp.MustCompile(`\\(?:u[0-9A-Fa-f]{4}|[^u])`)
+	jsonPair   = regexp.MustCompile(`(?i)^\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}`)
+	jsonHalf   = regexp.MustCompile(`(?i)^\\ud[89a-f]`)
+)
+
+// halfPair reports whether JSON escapes a surrogate without its pair, which
+// encoding/json replaces.
+func halfPair(text []byte) bool {
+	for at := jsonEscape.FindIndex(text); at != nil; at = jsonEscape.FindIndex(text) {
+		switch text = text[at[0]:]; {
+		case jsonPair.Match(text):
+			text = text[12:]
+		case jsonHalf.Match(text):
+			return true
+		default:
+			text = text[at[1]-at[0]:]
+		}
+	}
+	return false
 }
 
 // standardValue reads one JSON value; free lets keys repeat (the last one stands).
